@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ground floor: records, skeletons and geometry. NumPy only; every other room stands on it."""

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arithmetic on keypoints: object keypoint similarity, mirroring, mapping between skeletons."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alphapose_ros.base.skeletons import Skeleton
+
+FloatArray = NDArray[np.float32]
+
+
+def joint_similarity(
+    first: FloatArray, second: FloatArray, areas: FloatArray, sigmas: FloatArray
+) -> FloatArray:
+    """exp(-d² / (2 area (2 sigma)²)) per joint: (..., K, 2) twice and (...,) px² -> (..., K)."""
+    squared = ((first - second) ** 2).sum(-1)
+    variance = (2 * sigmas) ** 2 * np.maximum(areas, np.spacing(1))[..., None]
+    return np.exp(-squared / (2 * variance)).astype(np.float32)
+
+
+def oks(
+    first: FloatArray, second: FloatArray, areas: FloatArray, sigmas: FloatArray, valid: FloatArray
+) -> FloatArray:
+    """Object keypoint similarity, COCO's convention: the mean over the joints marked in ``valid``.
+
+    Args:
+        first, second: (..., K, 2) px, broadcast against each other.
+        areas: (...,) px² of the reference person.
+        sigmas: (K,) of the skeleton.
+        valid: (..., K) weights, 0 for joints that do not count. No joint at all gives 0.
+    """
+    similarity = joint_similarity(first, second, areas, sigmas)
+    weight = np.broadcast_to(valid, similarity.shape).astype(np.float32)
+    total = weight.sum(-1)
+    return np.divide(
+        (similarity * weight).sum(-1), total, out=np.zeros_like(total), where=total > 0
+    )
+
+
+def pairwise_oks(
+    first: FloatArray,
+    second: FloatArray,
+    areas: FloatArray,
+    sigmas: FloatArray,
+    valid: FloatArray,
+) -> FloatArray:
+    """OKS of N against M poses, (N, K, 2) and (M, K, 2) -> (N, M); area and ``valid`` by row of N."""
+    return oks(first[:, None], second[None], areas[:, None], sigmas, valid[:, None])
+
+
+def flip_keypoints(keypoints: FloatArray, width: float, skeleton: Skeleton) -> FloatArray:
+    """(..., K, 2) px of the mirror image: x becomes width - 1 - x, left and right change places."""
+    out = keypoints[..., skeleton.flip_permutation, :].copy()
+    out[..., 0] = width - 1 - out[..., 0]
+    return out
+
+
+def map_keypoints(
+    keypoints: FloatArray, scores: FloatArray, source: Skeleton, target: Skeleton
+) -> tuple[FloatArray, FloatArray]:
+    """(N, K, 2) and (N, K) of ``source`` -> the same of ``target``; joints without a source get 0.
+
+    A neck or pelvis that the source lacks is the midpoint of both shoulders or hips, with the
+    lower of their scores.
+    """
+    index = target.source_of(source)
+    out = np.where((index >= 0)[:, None], keypoints[:, index], 0).astype(np.float32)
+    out_scores = np.where(index >= 0, scores[:, index], 0).astype(np.float32)
+    for name, pair in {"neck": "shoulder", "pelvis": "hip"}.items():
+        sides = [f"left_{pair}", f"right_{pair}"]
+        if name in target.keypoint_names and name not in source.keypoint_names:
+            k, (a, b) = target.index(name), [source.index(side) for side in sides]
+            out[:, k] = (keypoints[:, a] + keypoints[:, b]) / 2
+            out_scores[:, k] = np.minimum(scores[:, a], scores[:, b])
+    return out, out_scores
