@@ -47,7 +47,7 @@ def image_to_input(crops: FloatArray, input_hw: tuple[int, int] = INPUT_HW) -> F
 def map_to_image(
     points: NDArray[np.floating], crops: FloatArray, map_hw: tuple[int, int]
 ) -> FloatArray:
-    """Heatmap coordinates (N, K, 2) -> image pixels, by the crop's width (AlphaPose's decoding)."""
+    """Heatmap points (N, K, 2) -> image pixels, by the crop's width (AlphaPose's decoding)."""
     scale = ((crops[:, 2] - crops[:, 0]) / map_hw[1])[:, None, None]
     center = ((crops[:, :2] + crops[:, 2:]) / 2)[:, None]
     middle = np.array([map_hw[1] / 2, map_hw[0] / 2], np.float32)

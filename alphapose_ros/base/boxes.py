@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes are continuous corners ``x1, y1, x2, y2`` in pixels: width is ``x2 - x1``, never plus one."""
+"""Boxes are continuous corners ``x1, y1, x2, y2`` in px: width is ``x2 - x1``, never plus one."""
 
 from __future__ import annotations
 

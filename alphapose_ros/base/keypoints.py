@@ -46,12 +46,12 @@ def pairwise_oks(
     sigmas: FloatArray,
     valid: FloatArray,
 ) -> FloatArray:
-    """OKS of N against M poses, (N, K, 2) and (M, K, 2) -> (N, M); area and ``valid`` by row of N."""
+    """OKS of N against M poses (K joints) -> (N, M); ``areas`` and ``valid`` belong to the N."""
     return oks(first[:, None], second[None], areas[:, None], sigmas, valid[:, None])
 
 
 def flip_keypoints(keypoints: FloatArray, width: float, skeleton: Skeleton) -> FloatArray:
-    """(..., K, 2) px of the mirror image: x becomes width - 1 - x, left and right change places."""
+    """(..., K, 2) px in the mirror image: x is width - 1 - x, left and right change places."""
     out = keypoints[..., skeleton.flip_permutation, :].copy()
     out[..., 0] = width - 1 - out[..., 0]
     return out

@@ -16,7 +16,7 @@ Self = TypeVar("Self", bound="Rows")
 
 
 def array(*shape: str | int, dtype: Any) -> Any:
-    """Declare an array field; a letter in ``shape`` must have one size in all fields of a record."""
+    """Declare an array field; a letter in ``shape`` has one size in all fields of a record."""
     return field(metadata={"shape": shape, "dtype": np.dtype(dtype)})
 
 
@@ -55,7 +55,7 @@ class Rows:
 
     @classmethod
     def concatenate(cls: type[Self], parts: Sequence[Self]) -> Self:
-        """All rows of ``parts`` (at least one) in order; what is not an array comes from the first."""
+        """All rows of ``parts`` (at least one) in order; other fields come from the first."""
         if not parts:
             raise InputError(f"{cls.__name__}.concatenate: expected at least one part, got none")
         values: dict[str, Any] = {}

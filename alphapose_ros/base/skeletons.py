@@ -7,6 +7,7 @@ a matter of equal names; COCO-WholeBody and Halpe order the feet differently and
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -58,7 +59,7 @@ class Skeleton:
 
     @cached_property
     def flip_permutation(self) -> NDArray[np.intp]:
-        """(K,) index: joint k of the mirror image is joint ``flip_permutation[k]`` of the person."""
+        """(K,) index: joint k of the mirror image is the person's ``flip_permutation[k]``."""
         out = np.arange(len(self))
         for a, b in self.flip_pairs:
             out[a], out[b] = b, a
@@ -83,42 +84,18 @@ class Skeleton:
         return np.array([positions.get(name, -1) for name in self.keypoint_names], np.intp)
 
 
-_COCO = [
-    "nose",
-    "left_eye",
-    "right_eye",
-    "left_ear",
-    "right_ear",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hip",
-    "right_hip",
-    "left_knee",
-    "right_knee",
-    "left_ankle",
-    "right_ankle",
-]
-_HALPE_EXTRA = ["head_top", "neck", "pelvis"]
-_HALPE_FEET = [
-    "left_big_toe",
-    "right_big_toe",
-    "left_small_toe",
-    "right_small_toe",
-    "left_heel",
-    "right_heel",
-]
-_WHOLEBODY_FEET = [
-    "left_big_toe",
-    "left_small_toe",
-    "left_heel",
-    "right_big_toe",
-    "right_small_toe",
-    "right_heel",
-]
+_COCO = (
+    "nose left_eye right_eye left_ear right_ear left_shoulder right_shoulder left_elbow "
+    "right_elbow left_wrist right_wrist left_hip right_hip left_knee right_knee left_ankle "
+    "right_ankle"
+).split()
+_HALPE_EXTRA = "head_top neck pelvis".split()
+_HALPE_FEET = (
+    "left_big_toe right_big_toe left_small_toe right_small_toe left_heel right_heel".split()
+)
+_WHOLEBODY_FEET = (
+    "left_big_toe left_small_toe left_heel right_big_toe right_small_toe right_heel".split()
+)
 _FACE = [f"face_{i}" for i in range(68)]
 _HAND = ["wrist"] + [
     f"{finger}_{i}"
@@ -127,120 +104,21 @@ _HAND = ["wrist"] + [
 ]
 _HANDS = [f"{side}_hand_{name}" for side in ("left", "right") for name in _HAND]
 
-_COCO_SIGMAS = [
-    ".026",
-    ".025",
-    ".025",
-    ".035",
-    ".035",
-    ".079",
-    ".079",
-    ".072",
-    ".072",
-    ".062",
-    ".062",
-    ".107",
-    ".107",
-    ".087",
-    ".087",
-    ".089",
-    ".089",
-]
+_COCO_SIGMAS = (
+    ".026 .025 .025 .035 .035 .079 .079 .072 .072 .062 .062 .107 .107 .087 .087 .089 .089"
+).split()
 # Official COCO-WholeBody constants, named so that every set takes the same one for the same joint.
-_WHOLEBODY_FEET_SIGMAS = [".068", ".066", ".066", ".092", ".094", ".094"]
-_FACE_SIGMAS = [
-    ".042",
-    ".043",
-    ".044",
-    ".043",
-    ".040",
-    ".035",
-    ".031",
-    ".025",
-    ".020",
-    ".023",
-    ".029",
-    ".032",
-    ".037",
-    ".038",
-    ".043",
-    ".041",
-    ".045",
-    ".013",
-    ".012",
-    ".011",
-    ".011",
-    ".012",
-    ".012",
-    ".011",
-    ".011",
-    ".013",
-    ".015",
-    ".009",
-    ".007",
-    ".007",
-    ".007",
-    ".012",
-    ".009",
-    ".008",
-    ".016",
-    ".010",
-    ".017",
-    ".011",
-    ".009",
-    ".011",
-    ".009",
-    ".007",
-    ".013",
-    ".008",
-    ".011",
-    ".012",
-    ".010",
-    ".034",
-    ".008",
-    ".008",
-    ".009",
-    ".008",
-    ".008",
-    ".007",
-    ".010",
-    ".008",
-    ".009",
-    ".009",
-    ".009",
-    ".007",
-    ".007",
-    ".008",
-    ".011",
-    ".008",
-    ".008",
-    ".008",
-    ".010",
-    ".008",
-]
-_HAND_SIGMAS = [
-    ".029",
-    ".022",
-    ".035",
-    ".037",
-    ".047",
-    ".026",
-    ".025",
-    ".024",
-    ".035",
-    ".018",
-    ".024",
-    ".022",
-    ".026",
-    ".017",
-    ".021",
-    ".021",
-    ".032",
-    ".020",
-    ".019",
-    ".022",
-    ".031",
-]
+_WHOLEBODY_FEET_SIGMAS = ".068 .066 .066 .092 .094 .094".split()
+_FACE_SIGMAS = (
+    ".042 .043 .044 .043 .040 .035 .031 .025 .020 .023 .029 .032 .037 .038 .043 .041 .045 "
+    ".013 .012 .011 .011 .012 .012 .011 .011 .013 .015 .009 .007 .007 .007 .012 .009 .008 "
+    ".016 .010 .017 .011 .009 .011 .009 .007 .013 .008 .011 .012 .010 .034 .008 .008 .009 "
+    ".008 .008 .007 .010 .008 .009 .009 .009 .007 .007 .008 .011 .008 .008 .008 .010 .008"
+).split()
+_HAND_SIGMAS = (
+    ".029 .022 .035 .037 .047 .026 .025 .024 .035 .018 .024 .022 .026 .017 .021 .021 .032 .020 "
+    ".019 .022 .031"
+).split()
 _SIGMA = {
     **dict(zip(_COCO, _COCO_SIGMAS, strict=True)),
     **dict(zip(_WHOLEBODY_FEET, _WHOLEBODY_FEET_SIGMAS, strict=True)),
@@ -271,7 +149,7 @@ def _face_edges(start: int) -> Pairs:
 
 def _hand_edges(root: int) -> Pairs:
     fingers = ((root, *range(root + 4 * f + 1, root + 4 * f + 5)) for f in range(5))
-    return tuple(pair for chain in fingers for pair in zip(chain, chain[1:], strict=False))
+    return tuple(pair for chain in fingers for pair in itertools.pairwise(chain))
 
 
 def _shifted(pairs: Iterable[tuple[int, int]], offset: int) -> Pairs:
