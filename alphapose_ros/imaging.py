@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images on the device: uploaded once, then letterboxed for detectors and cropped for pose.
+
+All cameras' images of one moment lie one below the other in a single tensor (the atlas), so that
+one sampling call cuts out all people of all cameras, whatever the images' sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from alphapose_ros.base import affine
+from alphapose_ros.base.errors import InputError
+
+
+class ImageBatch:
+    """Images of one moment, float32 RGB in 0..255, on one device.
+
+    Attributes:
+        images: per image a view (3, H, W).
+        sizes_hw: per image (height, width).
+    """
+
+    def __init__(self, atlas: Tensor, tops: Sequence[int], sizes_hw: Sequence[tuple[int, int]]):
+        self._atlas = atlas
+        self._tops = tuple(tops)
+        self.sizes_hw = tuple(sizes_hw)
+        self.images = tuple(
+            atlas[0, :, top : top + h, :w] for top, (h, w) in zip(tops, sizes_hw, strict=True)
+        )
+
+    @classmethod
+    def upload(
+        cls, images: Sequence[NDArray[np.uint8]], device: torch.device | str = "cpu"
+    ) -> ImageBatch:
+        """Bring (H, W, 3) uint8 RGB images onto ``device``; the bytes travel, floats are made there.
+
+        Raises:
+            InputError: an image of another type or shape.
+        """
+        for image in images:
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+                raise InputError(
+                    f"image: expected uint8 of shape (H, W, 3), got {image.dtype} {image.shape}"
+                )
+        sizes = [(int(i.shape[0]), int(i.shape[1])) for i in images]
+        # One empty row between images: a bilinear sample on an image's edge mixes with zeros.
+        tops = [int(t) for t in np.cumsum([0, *(h + 1 for h, _ in sizes)])]
+        width = max((w for _, w in sizes), default=1)
+        atlas = torch.zeros((1, 3, max(tops[-1], 1), width), device=device)
+        for image, top, (h, w) in zip(images, tops, sizes, strict=False):
+            source = torch.from_numpy(np.ascontiguousarray(image)).to(device)
+            atlas[0, :, top : top + h, :w] = source.permute(2, 0, 1)
+        return cls(atlas, tops[:-1], sizes)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the pixels are."""
+        return self._atlas.device
+
+    def letterbox(
+        self, size_hw: tuple[int, int], pad: float = 114.0
+    ) -> tuple[Tensor, list[float]]:
+        """All images scaled to fit ``size_hw``, top-left, the rest filled with ``pad``.
+
+        Returns:
+            (B, 3, h, w) float32 in 0..255 and per image the factor from image to letterbox.
+        """
+        out = self._atlas.new_full((len(self), 3, *size_hw), pad)
+        scales: list[float] = []
+        for row, (image, (h, w)) in enumerate(zip(self.images, self.sizes_hw, strict=True)):
+            scale = min(size_hw[0] / h, size_hw[1] / w)
+            size = max(1, round(h * scale)), max(1, round(w * scale))
+            out[row, :, : size[0], : size[1]] = _resized(image, size)
+            scales.append(scale)
+        return out, scales
+
+    def crops(
+        self,
+        boxes: NDArray[np.float32],
+        rows: NDArray[np.integer],
+        input_hw: tuple[int, int] = affine.INPUT_HW,
+    ) -> Tensor:
+        """Cut crop boxes (N, 4) out of images ``rows`` (N,), zeros outside: (N, 3, h, w), 0..255.
+
+        The boxes have the input's aspect (see :func:`base.affine.crop_boxes`); index k of the
+        output is the image point ``x1 + k * width / w``, AlphaPose's convention.
+        """
+        height, width = input_hw
+        count = len(boxes)
+        if count == 0:
+            return self._atlas.new_zeros((0, 3, height, width))
+        limits = np.array([[self._tops[r], *self.sizes_hw[r]] for r in rows], np.float32)
+        x1, y1, side = boxes[:, 0], boxes[:, 1], boxes[:, 2] - boxes[:, 0]
+        numbers = np.stack([x1, y1, side / width, *limits.T]).astype(np.float32)
+        x1_, y1_, step, top, h, w = torch.from_numpy(numbers).to(self.device)[:, :, None]
+        xs = x1_ + step * torch.arange(width, device=self.device)  # (N, width)
+        ys = y1_ + step * torch.arange(height, device=self.device)  # (N, height)
+        # Beyond one pixel outside its own image a sample is all padding: hold it there.
+        xs = torch.minimum(xs.clamp(min=-1), w)
+        ys = torch.minimum(ys.clamp(min=-1), h) + top
+        grid = torch.empty((count, height, width, 2), device=self.device)
+        grid[..., 0] = (xs * 2 / max(self._atlas.shape[3] - 1, 1) - 1)[:, None, :]
+        grid[..., 1] = (ys * 2 / max(self._atlas.shape[2] - 1, 1) - 1)[:, :, None]
+        tall = functional.grid_sample(
+            self._atlas, grid.view(1, count * height, width, 2), align_corners=True
+        )
+        return tall.view(3, count, height, width).transpose(0, 1).contiguous()
+
+
+def _resized(image: Tensor, size_hw: tuple[int, int]) -> Tensor:
+    """(3, H, W) -> (3, h, w), bilinear with half-pixel centres, as OpenCV's linear resize."""
+    if tuple(image.shape[1:]) == size_hw:
+        return image
+    return functional.interpolate(image[None], size_hw, mode="bilinear", align_corners=False)[0]

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Symmetric integral keypoint regression (SIKR): encode, decode and gradient, in one place.
+
+From AlphaPose (Fang et al., TPAMI 2022, arXiv 2211.03375): a map of logits becomes a confidence
+map by the sigmoid and, in a second step, a probability map by its sum (two-step normalisation).
+The keypoint is the expectation of the probability, its score the peak of the confidence. In
+training the expectation's gradient is replaced by one that has the same amplitude on both sides
+of the expectation (amplitude symmetric gradient).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from alphapose_ros.base.errors import ConfigError
+
+NORMS = ("sigmoid", "softmax", "divide_sum")
+AMPLITUDE = 2.0  # the released models' constant; the paper's is an eighth of the map's size
+
+
+def normalise(
+    logits: Tensor, kind: str = "sigmoid", tail_cut: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Maps (..., H, W) -> probability maps of sum 1 and the joints' scores (...).
+
+    Args:
+        logits: raw outputs of the network.
+        kind: ``sigmoid`` (two steps; the score is the peak confidence), ``softmax`` or
+            ``divide_sum`` (one step; the score is 1).
+        tail_cut: confidences below this share of their map's peak are dropped before the sum,
+            so that thousands of background cells do not draw the expectation to the middle of
+            the map. 0 is the original.
+
+    Raises:
+        ConfigError: another ``kind``.
+    """
+    if kind == "sigmoid":
+        confidence = logits.sigmoid()
+        score = confidence.amax((-2, -1))
+        if tail_cut > 0:
+            floor = score[..., None, None] * tail_cut
+            confidence = confidence.where(confidence >= floor, confidence.new_zeros(()))
+        return confidence / confidence.sum((-2, -1), keepdim=True), score
+    if kind == "softmax":
+        probability = logits.flatten(-2).softmax(-1).view_as(logits)
+    elif kind == "divide_sum":
+        probability = logits / logits.sum((-2, -1), keepdim=True)
+    else:
+        raise ConfigError(f"normalisation: expected one of {', '.join(NORMS)}, got {kind!r}")
+    return probability, torch.ones_like(logits[..., 0, 0])
+
+
+def integral(probability: Tensor) -> Tensor:
+    """Expectation (..., 2) as x, y in index units of the maps (..., H, W)."""
+    height, width = probability.shape[-2:]
+    xs = torch.arange(width, device=probability.device, dtype=probability.dtype)
+    ys = torch.arange(height, device=probability.device, dtype=probability.dtype)
+    return torch.stack([probability.sum(-2) @ xs, probability.sum(-1) @ ys], -1)
+
+
+def symmetric_integral(probability: Tensor, amplitude: float = AMPLITUDE) -> Tensor:
+    """Like :func:`integral`, with the amplitude symmetric gradient (section 3.2 of the paper).
+
+    A cell at or beyond the expectation receives ``amplitude`` times the upstream gradient, a cell
+    before it the same with the other sign, whatever its distance from the origin.
+    """
+    return torch.stack(
+        [
+            _SymmetricSum.apply(probability.sum(-2), amplitude),
+            _SymmetricSum.apply(probability.sum(-1), amplitude),
+        ],
+        -1,
+    )
+
+
+class _SymmetricSum(torch.autograd.Function):
+    """Sum of j p_j over the last axis of a marginal."""
+
+    @staticmethod
+    def forward(ctx: Any, marginal: Tensor, amplitude: float) -> Tensor:
+        positions = torch.arange(marginal.shape[-1], device=marginal.device, dtype=marginal.dtype)
+        mean = marginal @ positions
+        ctx.save_for_backward(positions, mean)
+        ctx.amplitude = amplitude
+        return mean
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        positions, mean = ctx.saved_tensors
+        beyond = positions >= mean[..., None]
+        sign = beyond.to(mean.dtype) * 2 - 1
+        return ctx.amplitude * sign * grads[0][..., None], None
+
+
+def encode(points: Tensor, map_hw: tuple[int, int]) -> Tensor:
+    """Map coordinates (..., 2) -> the regression's frame, x / W - 1/2 and y / H - 1/2."""
+    return points / points.new_tensor([map_hw[1], map_hw[0]]) - 0.5
+
+
+def sikr_loss(
+    logits: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    *,
+    norm: str = "sigmoid",
+    amplitude: float | None = AMPLITUDE,
+) -> Tensor:
+    """L1 joint regression: sum of w (|dx| + |dy|) over joints, divided by the batch.
+
+    Args:
+        logits: (B, K, H, W).
+        targets: (B, K, 2) in the frame of :func:`encode`.
+        weights: (B, K), 0 for joints without a label.
+        norm: see :func:`normalise`.
+        amplitude: of the symmetric gradient; None for the true gradient of the expectation.
+    """
+    probability, _ = normalise(logits, norm)
+    mean = (
+        integral(probability) if amplitude is None else symmetric_integral(probability, amplitude)
+    )
+    error = (encode(mean, (logits.shape[-2], logits.shape[-1])) - targets).abs().sum(-1)
+    return (error * weights).sum() / logits.shape[0]
+
+
+class SikrDecoder(nn.Module):
+    """(N, K, H, W) logits -> (N, K, 2) x, y in map units and (N, K) scores; exports with the net.
+
+    Args:
+        norm: see :func:`normalise`.
+        tail_cut: see :func:`normalise`.
+        supervised: (K,) bool; joints that training never taught get score 0. None: all taught.
+    """
+
+    def __init__(
+        self, norm: str = "sigmoid", tail_cut: float = 0.0, supervised: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        if norm not in NORMS:
+            raise ConfigError(f"normalisation: expected one of {', '.join(NORMS)}, got {norm!r}")
+        self.norm, self.tail_cut = norm, tail_cut
+        self.register_buffer("supervised", supervised, persistent=False)
+
+    def forward(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Points lie in 0..W-1, 0..H-1; index k stands for input pixel 4k."""
+        probability, score = normalise(logits, self.norm, self.tail_cut)
+        if self.supervised is not None:
+            score = score * self.supervised.to(score.dtype)
+        return integral(probability), score
