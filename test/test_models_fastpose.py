@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.models.fastpose import (
+    FastPose,
+    FastPoseHead,
+    fastpose_duc_resnet,
+    fastpose_mobilenet,
+    fastpose_resnet,
+)
+from alphapose_ros.models.resnet import Bottleneck, ResNet
+
+SHARED = Path(__file__).parents[2] / "shared"
+KEYS = SHARED / "alphapose_keys"
+VECTORS = SHARED / "alphapose_vectors"
+needs_shared = pytest.mark.skipif(
+    not (KEYS.is_dir() and VECTORS.is_dir()),
+    reason=f"PARITY WITH ALPHAPOSE NOT CHECKED: {KEYS} or {VECTORS} is absent",
+)
+
+BUILDERS: dict[str, Callable[[], FastPose]] = {
+    "fastpose_res50_coco17": partial(fastpose_resnet, num_joints=17),
+    "fastpose_res50_halpe26": partial(fastpose_resnet, num_joints=26),
+    "fastpose_res50_halpe136_heatmap": partial(fastpose_resnet, num_joints=136, conv_dim=256),
+    "fastpose_res50_halpe136_regression": partial(fastpose_resnet, num_joints=136, conv_dim=256),
+    "fastpose_res50_multidomain136_regression": partial(fastpose_resnet, num_joints=136),
+    "fastpose_res50_wholebody133_regression": partial(fastpose_resnet, num_joints=133),
+    "fastpose_res50_wholebody133_combined": partial(fastpose_resnet, num_joints=133, conv_dim=256),
+    "fastpose_res152_halpe136": partial(fastpose_resnet, depth=152, num_joints=136, conv_dim=256),
+    "fastpose_res152_wholebody133": partial(
+        fastpose_resnet, depth=152, num_joints=133, conv_dim=256
+    ),
+    "fastpose_duc_res50_unshuffle_coco17": partial(
+        fastpose_duc_resnet, num_joints=17, unshuffle=True
+    ),
+    "fastpose_duc_res152_coco17": partial(fastpose_duc_resnet, depth=152, num_joints=17),
+}
+WITH_OUTPUT = (
+    "fastpose_res50_coco17",
+    "fastpose_res50_halpe136_regression",
+    "fastpose_duc_res50_unshuffle_coco17",
+)
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def key_list(name: str) -> dict[str, tuple[int, ...]]:
+    rows = (line.split("\t") for line in (KEYS / f"{name}.tsv").read_text().splitlines())
+    return {
+        key: () if shape == "scalar" else tuple(map(int, shape.split("x"))) for key, shape in rows
+    }
+
+
+def stated_tensor(key: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """The weights that the reference outputs were made with (README of the vectors)."""
+    if key.endswith("num_batches_tracked"):
+        return torch.zeros(shape, dtype=torch.int64)
+    rng = np.random.Generator(np.random.PCG64(zlib.crc32(key.encode())))
+    if key.endswith("running_var"):
+        value = rng.uniform(0.5, 1.5, shape)
+    elif len(shape) >= 2:
+        value = rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))
+    elif key.endswith("bn3.weight"):
+        value = rng.uniform(0.1, 0.3, shape)
+    elif key.endswith("weight"):
+        value = rng.uniform(0.8, 1.2, shape)
+    else:
+        value = 0.1 * rng.standard_normal(shape)
+    return torch.from_numpy(np.asarray(value, np.float32))
+
+
+@needs_shared
+@pytest.mark.parametrize("name", BUILDERS)
+def test_state_dict_has_the_keys_and_shapes_of_the_checkpoint(name: str) -> None:
+    with torch.device("meta"):
+        network = BUILDERS[name]()
+    assert {k: tuple(v.shape) for k, v in network.state_dict().items()} == key_list(name)
+
+
+@needs_shared
+@pytest.mark.parametrize("name", WITH_OUTPUT)
+def test_outputs_equal_the_original_networks(name: str) -> None:
+    with torch.device("meta"):
+        network = BUILDERS[name]()
+    state = {key: stated_tensor(key, shape) for key, shape in key_list(name).items()}
+    network.load_state_dict(state, strict=True, assign=True)
+    rng = np.random.Generator(np.random.PCG64(0))
+    crops = torch.from_numpy(rng.uniform(-0.48, 0.55, (2, 3, 256, 192)).astype(np.float32))
+    with np.load(VECTORS / f"{name}.npz") as file:
+        expected, channels = file["output"], file["channels"]
+    with torch.inference_mode():
+        output = network.eval()(crops).numpy()[:, channels]
+    assert output.shape == expected.shape == (2, len(channels), 64, 48)
+    assert np.abs(output - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize(("depth", "parameters"), [(50, 40_577_745), (152, 75_213_521)])
+def test_parameter_count(depth: int, parameters: int) -> None:
+    with torch.device("meta"):
+        network = fastpose_resnet(depth=depth, num_joints=17)
+    assert sum(p.numel() for p in network.parameters()) == parameters
+
+
+def test_only_the_first_block_of_a_layer_is_gated() -> None:
+    with torch.device("meta"):
+        plain, gated = ResNet(101, se=False), ResNet(101)
+    assert not any(".se." in key for key in plain.state_dict())
+    assert {k.rsplit(".se.", 1)[0] for k in gated.state_dict() if ".se." in k} == {
+        f"layer{i}.0" for i in range(1, 5)
+    }
+
+
+def test_stride_is_on_the_spatial_convolution() -> None:
+    block = Bottleneck(8, 4, stride=2, se=False, unshuffle=False)
+    assert (block.conv1.stride, block.conv2.stride, block.conv3.stride) == ((1, 1), (2, 2), (1, 1))
+
+
+def test_output_convolution_starts_as_almost_nothing() -> None:
+    torch.manual_seed(0)
+    layer = FastPoseHead(16, 136, mid_dim=4).get_submodule("conv_out")
+    assert isinstance(layer, nn.Conv2d)
+    assert layer.weight.std().item() == pytest.approx(1e-3, rel=0.02)
+    assert layer.bias is not None
+    assert not layer.bias.any()
+
+
+def test_light_trunk_under_the_same_head() -> None:
+    network = fastpose_mobilenet(num_joints=136, mid_dim=64, conv_dim=32).eval()
+    trunk = 2_223_872  # MobileNetV2 without its classifier
+    duc = 320 * 256 * 9 + 2 * 256 + 64 * 128 * 9 + 2 * 128
+    head = duc + 32 * 136 * 9 + 136
+    assert sum(p.numel() for p in network.parameters()) == trunk + head
+    with torch.inference_mode():
+        assert network(torch.zeros(2, 3, 256, 192)).shape == (2, 136, 64, 48)
+        assert network(torch.zeros(0, 3, 256, 192)).shape == (0, 136, 64, 48)
+
+
+@pytest.mark.parametrize(
+    "build", [lambda: FastPoseHead(18, 17), lambda: fastpose_resnet(depth=34, num_joints=17)]
+)
+def test_impossible_shapes_are_refused(build: Callable[[], nn.Module]) -> None:
+    with pytest.raises(ConfigError, match="expected"):
+        build()
