@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where results go frame by frame: an annotated video, a file of JSON lines.
+
+Both stand under their final name only when they are complete and readable: the video is written
+beside it and moved there on closing, the lines are flushed one by one.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, TypeVar
+
+import numpy as np
+
+from alphapose_ros.base.boxes import xyxy_to_xywh
+from alphapose_ros.base.errors import InputError, SourceError, require
+from alphapose_ros.base.records import FrameResult, ImageArray, TrackState
+from alphapose_ros.io.source_base import INSTALL_OPENCV
+
+Self = TypeVar("Self", bound="Sink")
+
+# H.264 plays everywhere but many OpenCV builds lack it; MPEG-4 part 2 is in all that have FFmpeg;
+# Motion JPEG needs nothing but OpenCV itself, in an .avi.
+_CODECS = (("avc1", ""), ("mp4v", ""), ("MJPG", ".avi"))
+
+
+class Sink:
+    """A file being written; a context manager that closes it."""
+
+    def close(self) -> None:
+        """Finish the file; closing twice is allowed."""
+        raise NotImplementedError
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class VideoWriter(Sink):
+    """An annotated video: RGB images in, H.264 or else MPEG-4 in ``path``, replaced when complete.
+
+    The first image sets the size; later ones of another size are fitted into it. Without any
+    codec for ``path`` the video becomes Motion JPEG in an ``.avi`` beside it.
+
+    Attributes:
+        path: where the video lies after closing.
+        problems: one line when it became another file than asked for.
+    """
+
+    def __init__(self, path: str | Path, fps: float) -> None:
+        self._cv2 = require("cv2", needed_for="writing videos", install=INSTALL_OPENCV)
+        self.path = Path(path)
+        self.problems: list[str] = []
+        if not self.path.suffix:
+            raise InputError(f"{path}: expected a video's name such as out.mp4")
+        check_folder(self.path)
+        if not fps > 0:
+            raise InputError(f"{path}: expected a frame rate above 0, got {fps}")
+        self._fps = fps
+        self._writer: Any = None
+        self._partial = self.path
+        self._size_wh = (0, 0)
+
+    def write(self, image: ImageArray) -> None:
+        """Append an (H, W, 3) uint8 RGB image."""
+        if self._writer is None:
+            height, width = image.shape[:2]
+            self._size_wh = (max(width // 2 * 2, 2), max(height // 2 * 2, 2))  # codecs halve both
+            self._open()
+        self._writer.write(self._fitted(image)[:, :, ::-1].copy())
+
+    def _open(self) -> None:
+        for codec, suffix in _CODECS:
+            final = self.path.with_suffix(suffix) if suffix else self.path
+            partial = final.with_name(f".{final.stem}.partial{final.suffix}")
+            code = self._cv2.VideoWriter_fourcc(*codec)
+            writer = self._cv2.VideoWriter(str(partial), code, self._fps, self._size_wh)
+            if writer.isOpened():
+                if final != self.path:
+                    self.problems.append(
+                        f"{self.path}: this OpenCV has no codec for it, wrote {final} instead"
+                    )
+                self.path, self._partial, self._writer = final, partial, writer
+                return
+            partial.unlink(missing_ok=True)
+        raise SourceError(f"{self.path}: OpenCV has no codec to write a video with")
+
+    def _fitted(self, image: ImageArray) -> ImageArray:
+        width, height = self._size_wh
+        if image.shape[0] // 2 * 2 == height and image.shape[1] // 2 * 2 == width:
+            return image[:height, :width]
+        scale = min(width / image.shape[1], height / image.shape[0])
+        size = (
+            min(max(round(image.shape[1] * scale), 1), width),
+            min(max(round(image.shape[0] * scale), 1), height),
+        )
+        canvas = np.zeros((height, width, 3), np.uint8)
+        top, left = (height - size[1]) // 2, (width - size[0]) // 2
+        canvas[top : top + size[1], left : left + size[0]] = self._cv2.resize(image, size)
+        return canvas
+
+    def close(self) -> None:
+        """Finish the video and move it to its name; without any frame there is no file."""
+        if self._writer is not None:
+            self._writer.release()
+            self._writer = None
+            self._partial.replace(self.path)
+
+
+class JsonLinesWriter(Sink):
+    """One JSON line per frame, also when nobody is there; complete lines at every moment.
+
+    ``{"frame": n, "stamp": s, "camera": name, "people": [{"id", "state", "score", "box": [x, y,
+    w, h], "keypoints": [x, y, s, ...]}]}``; pixels, seconds; ``frame`` counts each camera's
+    frames from 0; ``state`` is "tentative" (id 0) or "tracked". Lost people are not in a line.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        check_folder(self.path)
+        self._frames: dict[str, int] = {}
+        self._file: IO[str] | None = self.path.open("w", encoding="utf-8")
+
+    def write(self, result: FrameResult) -> None:
+        """Append the line of one frame."""
+        if self._file is None:
+            raise InputError(f"{self.path}: already closed")
+        camera = result.header.camera
+        frame = self._frames.get(camera, -1) + 1
+        self._frames[camera] = frame
+        line = {
+            "frame": frame,
+            "stamp": result.header.stamp_ns / 1e9,
+            "camera": camera,
+            "people": people_rows(result),
+        }
+        self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def people_rows(result: FrameResult) -> list[dict[str, Any]]:
+    """The people of a JSON line, those who are seen in this frame."""
+    tracks = result.tracks[result.tracks.states != TrackState.LOST]
+    poses = tracks.poses
+    boxes, scores = xyxy_to_xywh(poses.boxes), poses.person_scores
+    joints = flat_keypoints(poses.keypoints, poses.scores)
+    return [
+        {
+            "id": int(tracks.ids[row]),
+            "state": TrackState(int(tracks.states[row])).name.lower(),
+            "score": round(float(scores[row]), 4),
+            "box": [round(float(value), 2) for value in boxes[row]],
+            "keypoints": joints[row],
+        }
+        for row in range(len(tracks))
+    ]
+
+
+def flat_keypoints(
+    keypoints: np.ndarray[Any, Any], scores: np.ndarray[Any, Any]
+) -> list[list[float]]:
+    """(N, K, 2) px and (N, K) -> N lists ``[x, y, score, ...]`` rounded to 0.01 px and 0.0001."""
+    points = np.round(keypoints.astype(np.float64), 2)
+    levels = np.round(scores.astype(np.float64), 4)[..., None]
+    rows: list[list[float]] = (
+        np.concatenate([points, levels], -1).reshape(len(points), keypoints.shape[1] * 3).tolist()
+    )
+    return rows
+
+
+def check_folder(path: Path) -> None:
+    """Refuse an output whose folder does not exist, before hours of work are done for it.
+
+    Raises:
+        InputError: there is no such folder, or ``path`` itself is one.
+    """
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: the folder {path.parent} does not exist")
+    if path.is_dir():
+        raise InputError(f"{path}: expected a file to write, this is a folder")

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every source of frames offers, whatever the images come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TypeVar
+
+from alphapose_ros.base.records import Frame
+
+Self = TypeVar("Self", bound="Source")
+
+INSTALL_OPENCV = "install it with: pip install opencv-python-headless"
+
+
+class Source(ABC):
+    """Frames in order; a context manager that gives its device or file back.
+
+    Attributes:
+        name: short name for messages and as the frames' camera.
+        fps: frames per second, measured, written in the file, or assumed; > 0.
+        frame_count: number of frames where it is known before reading; an estimate for videos.
+        live: frames come from a clock of their own and those not taken in time are lost.
+        problems: one line for each thing that was left out without stopping; grows while read.
+    """
+
+    def __init__(
+        self, name: str, *, fps: float, frame_count: int | None = None, live: bool = False
+    ) -> None:
+        self.name = name
+        self.fps = fps
+        self.frame_count = frame_count
+        self.live = live
+        self.problems: list[str] = []
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames, RGB, in the order of their stamps.
+
+        Raises:
+            SourceError: the file or device broke; frames before the break were given.
+        """
+
+    def close(self) -> None:  # noqa: B027 - a source without a handle has nothing to give back
+        """Give the device or file back; closing twice is allowed."""
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
