@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks for other runtimes: crops in, keypoints out, everything between them in one graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from alphapose_ros.base.affine import INPUT_HW
+from alphapose_ros.base.errors import require
+
+OPSET = 17
+INPUT_NAME = "crops"
+OUTPUT_NAMES = ("keypoints", "scores")
+
+
+class DecodedPose(nn.Module):
+    """RGB crops (N, 3, H, W), uint8 or float, 0..255 -> keypoints (N, K, 2) and scores (N, K).
+
+    Keypoints are in map units (:func:`alphapose_ros.base.affine.map_to_image` takes them to the
+    image). A pixel p enters the network as (p / 255 - mean) / std.
+
+    Args:
+        network: normalised crops -> maps (N, K, h, w).
+        decode: maps -> (keypoints, scores).
+        mean: of R, G and B, in 0..1.
+        std: of R, G and B, in 0..1.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        decode: nn.Module,
+        *,
+        mean: Sequence[float] = (0.0, 0.0, 0.0),
+        std: Sequence[float] = (1.0, 1.0, 1.0),
+    ) -> None:
+        super().__init__()
+        self.network, self.decode = network, decode
+        for name, values in (("mean", mean), ("std", std)):
+            constants = torch.tensor(values, dtype=torch.float32).view(3, 1, 1)
+            self.register_buffer(name, constants, persistent=False)
+
+    def maps(self, crops: Tensor) -> Tensor:
+        """The network's raw maps (N, K, h, w), for a flip test or a training loss."""
+        return self.network((crops.to(self.mean.dtype) / 255 - self.mean) / self.std)
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints (N, K, 2) in map units and scores (N, K)."""
+        return self.decode(self.maps(crops))
+
+
+def export_onnx(
+    module: nn.Module,
+    path: str | Path,
+    *,
+    input_hw: tuple[int, int] = INPUT_HW,
+    opset: int = OPSET,
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Write ``module`` (a :class:`DecodedPose`, say) as ONNX with a dynamic batch, N = 0 included.
+
+    Args:
+        module: crops (N, 3, H, W) -> (keypoints, scores); put into eval mode for the export.
+        path: of the file to write.
+        input_hw: size of the crops, fixed in the graph.
+        opset: version of the ONNX operators.
+        dtype: of the crops, ``torch.uint8`` to move a quarter of the bytes.
+
+    Raises:
+        MissingDependencyError: the package onnx is not installed.
+    """
+    require("onnx", needed_for="ONNX export", install="pip install 'alphapose-ros[onnx]'")
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    crops = torch.zeros((2, 3, *input_hw), dtype=dtype, device=device)
+    was_training = module.training
+    module.eval()
+    try:
+        # The tracing exporter needs no package beyond onnx; these graphs have no branches. Before
+        # torch 2.5 it was the only one and had no name.
+        named = "dynamo" in signature(torch.onnx.export).parameters
+        tracing: dict[str, Any] = {"dynamo": False} if named else {}
+        torch.onnx.export(
+            module,
+            (crops,),
+            str(path),
+            input_names=[INPUT_NAME],
+            output_names=list(OUTPUT_NAMES),
+            dynamic_axes={name: {0: "N"} for name in (INPUT_NAME, *OUTPUT_NAMES)},
+            opset_version=opset,
+            **tracing,
+        )
+    finally:
+        module.train(was_training)
