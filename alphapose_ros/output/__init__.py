@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A result in the forms that others read: overlay, messages, markers. Pure functions."""
