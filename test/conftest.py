@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every test starts from the same random state, however busy the machine is."""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+
+# No deadline: a test fails on what is wrong, not on how busy the machine is.
+settings.register_profile(
+    "default", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("default")
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 (libraries draw from the global state)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The source tree."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Reference data beside the source tree; the test is skipped where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip(f"REFERENCE DATA IS ABSENT: {SHARED}")
+    return SHARED
