@@ -31,13 +31,14 @@ def box_area(boxes: FloatArray) -> FloatArray:
 
 def box_center(boxes: FloatArray) -> FloatArray:
     """(N, 4) -> (N, 2) px."""
-    return (boxes[:, :2] + boxes[:, 2:]) / 2
+    return (boxes[:, :2] + boxes[:, 2:]) * np.float32(0.5)
 
 
 def clip_boxes(boxes: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
     """Corners moved into the image rectangle ``[0, W] x [0, H]``."""
     height, width = size_hw
-    return np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
+    limits = np.array([width, height, width, height], np.float32)
+    return np.clip(boxes, 0, limits).astype(np.float32, copy=False)
 
 
 def box_iou(first: FloatArray, second: FloatArray) -> FloatArray:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alphapose_ros.base.errors import InputError
-from alphapose_ros.base.rows import Rows, array
+from alphapose_ros.base.rows import Rows, array, plain
 from alphapose_ros.base.skeletons import Skeleton
 
 ImageArray = NDArray[np.uint8]
@@ -85,7 +85,7 @@ class Poses(Rows):
     boxes: FloatArray = array("N", 4, dtype=np.float32)
     box_scores: FloatArray = array("N", dtype=np.float32)
     source: IntArray = array("N", dtype=np.int64)
-    skeleton: Skeleton
+    skeleton: Skeleton = plain()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -155,7 +155,7 @@ class Tracks(Rows):
 
     ids: IntArray = array("N", dtype=np.int64)
     track_ids: IntArray = array("N", dtype=np.int64)
-    poses: Poses
+    poses: Poses = plain()
     states: NDArray[np.uint8] = array("N", dtype=np.uint8)
     velocities: FloatArray = array("N", 2, dtype=np.float32)
     ages_s: FloatArray = array("N", dtype=np.float32)
@@ -165,9 +165,17 @@ class Tracks(Rows):
     @classmethod
     def empty(cls, skeleton: Skeleton) -> Tracks:
         """Nobody."""
-        none = np.zeros(0)
-        velocities = np.zeros((0, 2))
-        return cls(none, none, Poses.empty(skeleton), none, velocities, none, none, none)
+        numbers, seconds = np.zeros(0, np.int64), np.zeros(0, np.float32)
+        return cls(
+            ids=numbers,
+            track_ids=numbers,
+            poses=Poses.empty(skeleton),
+            states=np.zeros(0, np.uint8),
+            velocities=np.zeros((0, 2), np.float32),
+            ages_s=seconds,
+            since_seen_s=seconds,
+            identity_confidence=seconds,
+        )
 
 
 @dataclass(frozen=True)

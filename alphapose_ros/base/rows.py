@@ -20,6 +20,11 @@ def array(*shape: str | int, dtype: Any) -> Any:
     return field(metadata={"shape": shape, "dtype": np.dtype(dtype)})
 
 
+def plain() -> Any:
+    """Declare a required field that is no array, after fields that :func:`array` declares."""
+    return field()
+
+
 @dataclass(frozen=True)
 class Rows:
     """N rows in parallel arrays. Fields made by :func:`array` are checked, cast and sliced.
