@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ROS environment variables that the DDS library itself does not know.
+
+The mapping to Cyclone DDS settings is that of ROS 2's own Cyclone layer (Iron and later), so both
+find each other under the same variables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from xml.sax.saxutils import quoteattr
+
+from alphapose_ros.base.errors import ConfigError
+
+RANGES = ("SUBNET", "LOCALHOST", "OFF", "SYSTEM_DEFAULT")
+# A 1920x1080 image has 6 MB and comes in one burst: with the usual 1 MB of receive buffer not one
+# arrived whole. The system's own limit (net.core.rmem_max) still holds.
+_BUFFERS = "<Internal><SocketReceiveBufferSize max='16MB'/></Internal>"
+# Loopback takes datagrams of any size; fewer of them halve the time of an image.
+_LOOPBACK = (
+    "<General><AllowMulticast>false</AllowMulticast><MaxMessageSize>65500B</MaxMessageSize>"
+    "<FragmentSize>64000B</FragmentSize></General>"
+)
+_MAX_DOMAIN = 232  # the last whose UDP ports exist: 7400 + 250 x domain + participant
+
+
+@dataclass(frozen=True)
+class RosEnvironment:
+    """Where to look for others.
+
+    Attributes:
+        domain_id: 0..232 (``ROS_DOMAIN_ID``).
+        discovery_range: one of ``RANGES`` (``ROS_AUTOMATIC_DISCOVERY_RANGE``).
+        static_peers: hosts asked by name or address (``ROS_STATIC_PEERS``, separated by ``;``).
+        cyclone_uri: the user's own settings (``CYCLONEDDS_URI``); they win over the above.
+        distribution: ``ROS_DISTRO``.
+        middleware: ``RMW_IMPLEMENTATION``.
+    """
+
+    domain_id: int = 0
+    discovery_range: str = "SUBNET"
+    static_peers: tuple[str, ...] = ()
+    cyclone_uri: str = ""
+    distribution: str = ""
+    middleware: str = ""
+
+    @classmethod
+    def from_variables(cls, variables: Mapping[str, str]) -> RosEnvironment:
+        """Read the process's environment, ``os.environ``.
+
+        Raises:
+            ConfigError: a value that ROS 2 would not understand either.
+        """
+        reach = variables.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "").strip().upper() or "SUBNET"
+        if reach not in RANGES:
+            raise ConfigError(
+                f"ROS_AUTOMATIC_DISCOVERY_RANGE: expected {', '.join(RANGES)}, got {reach!r}"
+            )
+        if variables.get("ROS_LOCALHOST_ONLY") == "1":  # the older variable wins where set
+            reach = "LOCALHOST"
+        peers = variables.get("ROS_STATIC_PEERS", "").split(";")
+        return cls(
+            _domain_id(variables.get("ROS_DOMAIN_ID", "")),
+            reach,
+            tuple(peer.strip() for peer in peers if peer.strip()),
+            variables.get("CYCLONEDDS_URI", "").strip(),
+            variables.get("ROS_DISTRO", "").strip().lower(),
+            variables.get("RMW_IMPLEMENTATION", "").strip(),
+        )
+
+    def cyclone_config(self) -> str:
+        """Cyclone DDS settings as XML fragments, later ones overriding earlier ones."""
+        own = f"<CycloneDDS><Domain Id='any'>{self._discovery()}{_BUFFERS}</Domain></CycloneDDS>"
+        return ",".join([own, *([self.cyclone_uri] if self.cyclone_uri else [])])
+
+    def _discovery(self) -> str:
+        if self.discovery_range == "SYSTEM_DEFAULT":
+            return ""
+        if self.discovery_range == "OFF":
+            return (
+                "<General><AllowMulticast>false</AllowMulticast></General>"
+                "<Discovery><ParticipantIndex>none</ParticipantIndex>"
+                "<Tag>ros_discovery_off_${CYCLONEDDS_PID}</Tag></Discovery>"
+            )
+        local = self.discovery_range == "LOCALHOST"
+        peers = (("localhost",) if local else ()) + self.static_peers
+        listed = "".join(f"<Peer Address={quoteattr(peer)}/>" for peer in peers)
+        return (
+            f"{_LOOPBACK if local else ''}<Discovery><ParticipantIndex>auto</ParticipantIndex>"
+            "<MaxAutoParticipantIndex>32</MaxAutoParticipantIndex>"
+            f"{f'<Peers>{listed}</Peers>' if listed else ''}</Discovery>"
+        )
+
+
+def _domain_id(text: str) -> int:
+    text = text.strip() or "0"
+    if not text.isascii() or not text.isdigit() or int(text) > _MAX_DOMAIN:
+        raise ConfigError(f"ROS_DOMAIN_ID: expected 0..{_MAX_DOMAIN}, got {text!r}")
+    return int(text)

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A DDS participant that ROS 2 takes for one of its nodes: publishers, subscriptions, one thread.
+
+ROS 2 sees a node's name through user data on the participant and one latched sample on
+``ros_discovery_info``, and a type's hash through user data on every reader and writer.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
+
+from alphapose_ros.base.errors import TransportError, require
+from alphapose_ros.dds.environment import RosEnvironment
+from alphapose_ros.dds.types import _NEEDED, CdrSample, MessageClasses, WireTypes, topic_name
+
+logger = logging.getLogger(__name__)
+
+Reliability = Literal["best_effort", "reliable"]
+_ENTITIES = "rmw_dds_common/msg/ParticipantEntitiesInfo"
+_ANYTHING = 1 + 2 + 4 + 8 + 16 + 32 + 64  # every sample, view and instance state
+_MAX_BLOCKING_NS = 100_000_000  # a slow reliable reader holds a writer no longer than this
+
+
+class Publisher:
+    """Writes messages of one type to one topic; thread safe."""
+
+    def __init__(self, writer: Any, types: WireTypes, topic: str, type_name: str) -> None:
+        self._writer, self._types = writer, types
+        self.topic, self.type_name = topic, type_name
+
+    @property
+    def matched(self) -> int:
+        """How many subscriptions hear this."""
+        return len(self._writer.get_matched_subscriptions())
+
+    def publish(self, message: Any) -> None:
+        """Serialize and send one message."""
+        self.publish_cdr(self._types.serialize(message))
+
+    def publish_cdr(self, cdr: bytes) -> None:
+        """Send bytes that are CDR already."""
+        core = require("cyclonedds.core", **_NEEDED)
+        try:
+            self._writer.write(self._types.sample_type(self.type_name)(cdr))
+        except core.DDSException as error:
+            raise TransportError(f"{self.topic}: cannot publish: {error}") from error
+
+
+class Subscription:
+    """Takes CDR samples of one topic and hands them to a callback, the oldest first."""
+
+    def __init__(
+        self, reader: Any, topic: str, type_name: str, callback: Callable[[list[CdrSample]], None]
+    ) -> None:
+        self.reader, self.callback = reader, callback
+        self.topic, self.type_name = topic, type_name
+
+    @property
+    def matched(self) -> int:
+        """How many publishers are heard."""
+        return len(self.reader.get_matched_publications())
+
+    def take(self, limit: int) -> list[CdrSample]:
+        """What has come since the last call; a publisher's farewell is not a sample."""
+        kind = self.reader.topic.data_type
+        return [sample for sample in self.reader.take(limit) if isinstance(sample, kind)]
+
+
+class Participant:
+    """One ROS 2 node's worth of DDS.
+
+    Args:
+        node_name, namespace: as ROS 2 lists the node, ``namespace`` with a leading slash.
+        environment: domain, discovery range, peers.
+
+    Raises:
+        TransportError: no network interface, or the settings are refused.
+        MissingDependencyError: ``cyclonedds`` or ``rosbags`` is not installed.
+    """
+
+    def __init__(self, node_name: str, namespace: str, environment: RosEnvironment) -> None:
+        self.node_name, self.namespace = node_name, namespace
+        self.environment = environment
+        self.types = WireTypes(environment.distribution)
+        self.messages = MessageClasses(self.types)
+        self._qos = require("cyclonedds.qos", **_NEEDED)
+        self._core = require("cyclonedds.core", **_NEEDED)
+        if "zenoh" in environment.middleware:
+            logger.warning(
+                "RMW_IMPLEMENTATION is %s: this node speaks DDS and will not be heard by Zenoh "
+                "nodes; run the ros front or rmw_cyclonedds_cpp",
+                environment.middleware,
+            )
+        self._participant = self._join()
+        self._topics: dict[str, Any] = {}
+        self._publishers: list[Publisher] = []
+        self._subscriptions: list[Subscription] = []
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._wake = self._core.GuardCondition(self._participant)
+        self._waitset = self._core.WaitSet(self._participant)
+        self._waitset.attach(self._wake)
+        self._entities = self._writer("ros_discovery_info", _ENTITIES, "reliable", True, 1)
+
+    def publisher(
+        self,
+        topic: str,
+        type_name: str,
+        reliability: Reliability = "reliable",
+        *,
+        latched: bool = False,
+        depth: int = 10,
+    ) -> Publisher:
+        """A publisher on a resolved topic name; ``latched`` reaches those who come later."""
+        writer = self._writer(topic_name(topic), type_name, reliability, latched, depth)
+        publisher = Publisher(writer, self.types, topic, type_name)
+        self._publishers.append(publisher)
+        return publisher
+
+    def subscribe(
+        self,
+        topic: str,
+        type_name: str,
+        callback: Callable[[list[CdrSample]], None],
+        reliability: Reliability = "best_effort",
+        *,
+        latched: bool = False,
+        depth: int = 10,
+    ) -> Subscription:
+        """Call ``callback`` on the participant's thread with what came; see :meth:`start`."""
+        sub = require("cyclonedds.sub", **_NEEDED)
+        dds_topic = self._topic(topic_name(topic), type_name)
+        qos = self._endpoint_qos(type_name, reliability, latched, depth)
+        try:
+            reader = sub.DataReader(self._participant, dds_topic, qos=qos)
+        except self._core.DDSException as error:
+            raise TransportError(f"{topic}: cannot subscribe: {error}") from error
+        subscription = Subscription(reader, topic, type_name, callback)
+        self._subscriptions.append(subscription)
+        self._waitset.attach(self._core.ReadCondition(reader, _ANYTHING))
+        return subscription
+
+    def start(self) -> None:
+        """Announce the node and begin to call back."""
+        self.announce()
+        self._thread = threading.Thread(target=self._run, name="dds", daemon=True)
+        self._thread.start()
+
+    def announce(self) -> None:
+        """Tell ROS 2 which readers and writers belong to this node."""
+        gid = "rmw_dds_common/msg/Gid"
+        new = self.types.new
+
+        def gids(entities: list[Any]) -> list[Any]:
+            return [new(gid, data=self._gid(entity)) for entity in entities]
+
+        node = new(
+            "rmw_dds_common/msg/NodeEntitiesInfo",
+            node_namespace=self.namespace,
+            node_name=self.node_name,
+            reader_gid_seq=gids([s.reader for s in self._subscriptions]),
+            writer_gid_seq=gids([p._writer for p in self._publishers]),
+        )
+        own = new(gid, data=self._gid(self._participant))
+        message = new(_ENTITIES, gid=own, node_entities_info_seq=[node])
+        self._entities.write(self.types.sample_type(_ENTITIES)(self.types.serialize(message)))
+
+    def close(self) -> None:
+        """End the thread and leave the domain; a second call does nothing."""
+        self._stop.set()
+        if self._thread is not None:
+            self._wake.set(True)
+            self._thread.join()
+            self._thread = None
+        if self._participant is not None:
+            self._participant._delete(self._participant._ref)  # with all that belongs to it
+            self._participant = None
+            self._subscriptions.clear()
+            self._publishers.clear()
+
+    def __enter__(self) -> Participant:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        forever = 10**9
+        while not self._stop.is_set():
+            self._waitset.wait(forever)
+            for subscription in tuple(self._subscriptions):
+                samples = subscription.take(64)
+                if samples:
+                    subscription.callback(samples)
+
+    def _join(self) -> Any:
+        domain = require("cyclonedds.domain", **_NEEDED)
+        number = self.environment.domain_id
+        userdata = self._qos.Policy.Userdata(b"enclave=/;")
+        try:
+            with _cyclone_uri(self.environment.cyclone_config()):
+                return domain.DomainParticipant(number, qos=self._qos.Qos(userdata))
+        except self._core.DDSException as error:
+            raise TransportError(
+                f"DDS domain {number}: cannot join ({error}); check CYCLONEDDS_URI, "
+                "ROS_STATIC_PEERS and that a network interface is up"
+            ) from error
+
+    def _topic(self, name: str, type_name: str) -> Any:
+        if name not in self._topics:
+            topic = require("cyclonedds.topic", **_NEEDED)
+            try:
+                self._topics[name] = topic.Topic(
+                    self._participant, name, self.types.sample_type(type_name)
+                )
+            except self._core.DDSException as error:
+                raise TransportError(f"topic {name!r} of {type_name}: {error}") from error
+        return self._topics[name]
+
+    def _writer(
+        self, name: str, type_name: str, reliability: Reliability, latched: bool, depth: int
+    ) -> Any:
+        pub = require("cyclonedds.pub", **_NEEDED)
+        qos = self._endpoint_qos(type_name, reliability, latched, depth)
+        try:
+            return pub.DataWriter(self._participant, self._topic(name, type_name), qos=qos)
+        except self._core.DDSException as error:
+            raise TransportError(f"topic {name!r}: cannot publish: {error}") from error
+
+    def _endpoint_qos(
+        self, type_name: str, reliability: Reliability, latched: bool, depth: int
+    ) -> Any:
+        policy = self._qos.Policy
+        durability = policy.Durability.TransientLocal if latched else policy.Durability.Volatile
+        best_effort = policy.Reliability.BestEffort
+        reliable = policy.Reliability.Reliable(_MAX_BLOCKING_NS)
+        return self._qos.Qos(
+            reliable if reliability == "reliable" else best_effort,
+            durability,
+            policy.History.KeepLast(depth),
+            policy.DataRepresentation(use_cdrv0_representation=True),
+            policy.Userdata(f"typehash={self.types.hash(type_name)};".encode()),
+        )
+
+    def _gid(self, entity: Any) -> np.ndarray:
+        data = np.zeros(self.types.gid_size, np.uint8)
+        data[:16] = np.frombuffer(entity.guid.bytes, np.uint8)
+        return data
+
+
+@contextmanager
+def _cyclone_uri(config: str) -> Iterator[None]:
+    """Settings for a domain that is born inside; the library counts its users and ends it."""
+    before = os.environ.get("CYCLONEDDS_URI")
+    os.environ["CYCLONEDDS_URI"] = config
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["CYCLONEDDS_URI"]
+        else:
+            os.environ["CYCLONEDDS_URI"] = before

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Image and camera messages <-> arrays. Works on any object with the fields of ``sensor_msgs``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alphapose_ros.base.errors import InputError, require
+from alphapose_ros.base.records import Intrinsics
+
+ImageArray = NDArray[np.uint8]
+
+# Encoding -> bytes per pixel and which of them are red, green and blue.
+_CHANNELS: Mapping[str, tuple[int, tuple[int, int, int]]] = {
+    "rgb8": (3, (0, 1, 2)),
+    "bgr8": (3, (2, 1, 0)),
+    "rgba8": (4, (0, 1, 2)),
+    "bgra8": (4, (2, 1, 0)),
+    "mono8": (1, (0, 0, 0)),
+}
+ENCODINGS = tuple(_CHANNELS)
+MAX_SIDE = 16384  # px; no camera has more, and a damaged header asks for gigabytes
+
+
+def decode_image(message: Any) -> ImageArray:
+    """(H, W, 3) uint8 RGB of an ``Image`` or ``CompressedImage`` message.
+
+    Padding at the end of a row (``step``) is left out. RGB is a view of the message's bytes,
+    read-only where they are; other encodings are copied once.
+
+    Raises:
+        InputError: an unknown encoding, an impossible size, or fewer bytes than the size needs.
+    """
+    if not hasattr(message, "encoding"):
+        return _decode_compressed(message)
+    channels, order = _channels(message.encoding)
+    height, width, step = int(message.height), int(message.width), int(message.step)
+    _check_size(height, width)
+    row = width * channels
+    if step < row:
+        raise InputError(
+            f"expected a step of at least {row} bytes ({width} px of {message.encoding}), "
+            f"got {step}"
+        )
+    data = _bytes(message.data)
+    needed = step * (height - 1) + row
+    if data.size < needed:
+        raise InputError(
+            f"truncated image: expected {needed} bytes ({width}x{height} {message.encoding}, "
+            f"step {step}), got {data.size}"
+        )
+    pixels: ImageArray = np.ndarray(
+        (height, width, channels), np.uint8, data, strides=(step, channels, 1)
+    )
+    if channels == 3 and order == (0, 1, 2):
+        return pixels
+    out = np.empty((height, width, 3), np.uint8)
+    for target, source in enumerate(order):
+        out[..., target] = pixels[..., source]
+    return out
+
+
+def _channels(encoding: str) -> tuple[int, tuple[int, int, int]]:
+    if encoding not in _CHANNELS:
+        raise InputError(
+            f"unknown encoding: expected one of {', '.join(ENCODINGS)}, got {encoding!r}"
+        )
+    return _CHANNELS[encoding]
+
+
+def _decode_compressed(message: Any) -> ImageArray:
+    data = _bytes(message.data)
+    if data.size == 0:
+        raise InputError(f"expected a compressed image ({message.format!r}), got no bytes")
+    cv2 = require(
+        "cv2",
+        needed_for="decoding compressed images",
+        install="install it with: pip install opencv-python-headless",
+    )
+    try:
+        # The orientation in EXIF is a photographer's; a camera's intrinsics belong to its pixels.
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        image = cv2.imdecode(data, flags)
+    except cv2.error as error:
+        raise InputError(f"damaged compressed image ({message.format!r}): {error}") from error
+    if image is None:
+        raise InputError(
+            f"expected a JPEG or PNG ({message.format!r}), got {data.size} bytes that are neither"
+        )
+    _check_size(*image.shape[:2])
+    rgb: ImageArray = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return rgb
+
+
+def _bytes(data: Any) -> NDArray[np.uint8]:
+    if isinstance(data, np.ndarray):
+        return np.ascontiguousarray(data).view(np.uint8).reshape(-1)
+    return np.frombuffer(data, np.uint8)
+
+
+def _check_size(height: int, width: int) -> None:
+    if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
+        raise InputError(
+            f"expected an image of 1x1 to {MAX_SIDE}x{MAX_SIDE} px, got {width}x{height}"
+        )
+
+
+def image_message(image: ImageArray, classes: Any, header: Any, encoding: str = "rgb8") -> Any:
+    """An ``Image`` of (H, W, 3) uint8 RGB, as ``rgb8`` or ``bgr8``.
+
+    Args:
+        image: RGB.
+        classes: message constructors, see :mod:`alphapose_ros.output.messages`.
+        header: of the source image.
+        encoding: order of the bytes in the message.
+    """
+    if encoding not in ("rgb8", "bgr8"):
+        raise InputError(f"expected encoding rgb8 or bgr8, got {encoding!r}")
+    pixels = image if encoding == "rgb8" else image[..., ::-1]
+    height, width = image.shape[:2]
+    return classes.Image(
+        header=header,
+        height=int(height),
+        width=int(width),
+        encoding=encoding,
+        step=int(3 * width),
+        data=classes.sequence(pixels),
+    )
+
+
+def compressed_message(image: ImageArray, classes: Any, header: Any, quality: int = 90) -> Any:
+    """A ``CompressedImage`` in JPEG of (H, W, 3) uint8 RGB."""
+    cv2 = require("cv2", needed_for="compressing images", install="pip install opencv-python")
+    bgr = np.ascontiguousarray(image[..., ::-1])
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return classes.CompressedImage(
+        header=header, format="rgb8; jpeg compressed bgr8", data=classes.sequence(data)
+    )
+
+
+def intrinsics_of(message: Any, *, rectified: bool = True) -> Intrinsics | None:
+    """The pinhole camera of a ``CameraInfo``, or None where it says that it is not calibrated.
+
+    Args:
+        message: ``sensor_msgs/CameraInfo``; upper- or lower-case K, D and P.
+        rectified: the images are rectified: P holds for them, and no distortion is left.
+
+    Raises:
+        InputError: sizes or numbers that no camera has.
+    """
+    name = "p" if rectified else "k"
+    matrix = np.asarray(_either(message, name), np.float64).reshape(3, -1)
+    if not matrix[0, 0] and rectified:  # a driver that fills only K
+        matrix = np.asarray(_either(message, "k"), np.float64).reshape(3, -1)
+    fx, fy, cx, cy = (float(matrix[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    if fx == 0:
+        return None
+    if not np.isfinite([fx, fy, cx, cy]).all() or fx < 0 or fy <= 0:
+        raise InputError(f"camera_info: expected focal lengths > 0, got fx {fx}, fy {fy}")
+    distortion = () if rectified else tuple(float(d) for d in _either(message, "d"))
+    return Intrinsics(fx, fy, cx, cy, (int(message.height), int(message.width)), distortion)
+
+
+def _either(message: Any, name: str) -> Any:
+    return getattr(message, name) if hasattr(message, name) else getattr(message, name.upper())

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results <-> messages of ``msg/``, for any set of message classes.
+
+Joints never become Python objects one by one: 136 joints of ten people are 1,360 a frame, which
+costs more than the networks. Whole arrays go into the messages' buffers.
+"""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alphapose_ros.base.boxes import xywh_to_xyxy, xyxy_to_xywh
+from alphapose_ros.base.records import FrameResult, Header, Poses, Tracks, TrackState
+from alphapose_ros.base.skeletons import Skeleton
+
+_NAN = float("nan")
+
+
+class Classes(Protocol):
+    """Message constructors by name, each taking its fields as keywords: those of ``rclpy``, or of
+    any library that generates classes from the same definitions.
+    """
+
+    def sequence(self, values: NDArray[Any]) -> Any:
+        """A flat copy of ``values`` in what the classes hold numeric sequences in."""
+
+    def __getattr__(self, name: str) -> Any:
+        """The constructor of a message by its short name."""
+
+
+def buffer(values: NDArray[Any]) -> array.array[Any]:
+    """``sequence`` for ``rclpy``, which takes an ``array.array`` without looking inside."""
+    out: array.array[Any] = array.array(_TYPECODES[values.dtype.name])
+    out.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+    return out
+
+
+_TYPECODES = {"uint8": "B", "uint32": "I", "float32": "f", "float64": "d"}
+
+
+def ros_time(stamp_ns: int, classes: Classes) -> Any:
+    """``builtin_interfaces/Time``."""
+    seconds, nanoseconds = divmod(stamp_ns, 10**9)
+    return classes.Time(sec=int(seconds), nanosec=int(nanoseconds))
+
+
+def ros_header(header: Header, classes: Classes) -> Any:
+    """``std_msgs/Header`` with stamp and frame of the source image."""
+    return classes.Header(stamp=ros_time(header.stamp_ns, classes), frame_id=header.frame_id)
+
+
+def stamp_of(message: Any) -> int:
+    """Nanoseconds of a message with a header."""
+    stamp = message.header.stamp
+    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
+
+
+def pose_array(result: FrameResult, classes: Classes, *, publish_lost_s: float = 0.0) -> Any:
+    """The ``PoseArray`` of one frame.
+
+    Args:
+        result: what the pipeline says.
+        classes: message constructors.
+        publish_lost_s: lost people are listed for so many seconds after they were last seen.
+    """
+    tracks = result.tracks
+    lost = tracks.states == TrackState.LOST
+    tracks = tracks[~lost | (tracks.since_seen_s < publish_lost_s)]
+    height, width = result.header.size_hw
+    return classes.PoseArray(
+        header=ros_header(result.header, classes),
+        spatial_frame=result.header.frame_id,
+        skeleton=tracks.poses.skeleton.name,
+        image_width=int(width),
+        image_height=int(height),
+        poses=_people(tracks, classes),
+    )
+
+
+def _people(tracks: Tracks, classes: Classes) -> list[Any]:
+    poses = tracks.poses
+    joints = np.concatenate([poses.keypoints, poses.scores[..., None]], 2)  # (N, K, 3)
+    boxes = xyxy_to_xywh(poses.boxes).tolist()
+    scores = poses.person_scores.tolist()
+    unknown = np.full(9, _NAN, np.float32)
+    none = np.zeros(0, np.float32)
+    columns = zip(
+        tracks.ids.tolist(),
+        tracks.track_ids.tolist(),
+        tracks.states.tolist(),
+        tracks.identity_confidence.tolist(),
+        tracks.ages_s.tolist(),
+        tracks.since_seen_s.tolist(),
+        strict=True,
+    )
+    return [
+        classes.PersonPose(
+            id=identity,
+            track_id=track,
+            state=state,
+            score=scores[row],
+            identity_confidence=confidence,
+            box=_box(boxes[row], classes),
+            keypoints=classes.sequence(joints[row]),
+            keypoint_std=classes.sequence(none),
+            keypoints_3d=classes.sequence(none),
+            position=classes.Point(x=_NAN, y=_NAN, z=_NAN),
+            position_covariance=unknown,
+            velocity=classes.Vector3(x=_NAN, y=_NAN, z=_NAN),
+            velocity_covariance=unknown,
+            heading=_NAN,
+            age=age,
+            since_seen=since,
+        )
+        for row, (identity, track, state, confidence, age, since) in enumerate(columns)
+    ]
+
+
+def _box(box: list[float], classes: Classes) -> Any:
+    x, y, width, height = box
+    return classes.BoundingBox(x=x, y=y, width=width, height=height)
+
+
+def skeleton_message(skeleton: Skeleton, classes: Classes) -> Any:
+    """The ``Skeleton`` that says what the joints of a ``PoseArray`` mean."""
+    parts = [
+        classes.SkeletonPart(name=name, first=int(part.start), count=int(part.stop - part.start))
+        for name, part in skeleton.parts.items()
+    ]
+    edges = np.asarray(skeleton.edges, np.uint32)
+    return classes.Skeleton(
+        name=skeleton.name,
+        keypoint_names=list(skeleton.keypoint_names),
+        edges=classes.sequence(edges),
+        parts=parts,
+    )
+
+
+def result_of(
+    message: Any, skeletons: Mapping[str, Skeleton], *, camera: str = "camera"
+) -> FrameResult:
+    """A ``PoseArray`` back as a result; what the message does not carry is 0.
+
+    The detector's own box score is not in the message: the box scores here make
+    ``poses.person_scores`` the score that is.
+    """
+    skeleton = skeletons[message.skeleton]
+    people = message.poses
+    joints = np.array(
+        [np.asarray(person.keypoints, np.float32) for person in people], np.float32
+    ).reshape(-1, len(skeleton), 3)
+    count = len(people)
+    boxes = [[p.box.x, p.box.y, p.box.width, p.box.height] for p in people]
+    ones = np.ones(count, np.float32)
+    poses = Poses(
+        joints[..., :2], joints[..., 2], xywh_to_xyxy(boxes), ones, np.arange(count), skeleton
+    )
+    mean = poses.person_scores
+    score = np.array([person.score for person in people], np.float32)
+    box_scores = np.divide(score, mean, out=np.zeros(count, np.float32), where=mean > 0)
+    poses = Poses(poses.keypoints, poses.scores, poses.boxes, box_scores, poses.source, skeleton)
+    tracks = Tracks(
+        [p.id for p in people],  # type: ignore[arg-type]  # cast by the record
+        [p.track_id for p in people],  # type: ignore[arg-type]
+        poses,
+        [p.state for p in people],  # type: ignore[arg-type]
+        np.zeros((count, 2), np.float32),
+        [p.age for p in people],  # type: ignore[arg-type]
+        [p.since_seen for p in people],  # type: ignore[arg-type]
+        [p.identity_confidence for p in people],  # type: ignore[arg-type]
+    )
+    size_hw = int(message.image_height), int(message.image_width)
+    header = Header(camera, message.header.frame_id, stamp_of(message), size_hw)
+    return FrameResult(header, tracks)
