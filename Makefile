@@ -9,7 +9,6 @@ SOURCE ?=
 ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.installed
-SOURCES := alphapose_ros test benchmarks launch setup.py
 
 .PHONY: help setup run test lint format types pytest bench clean
 
@@ -40,12 +39,12 @@ run: $(STAMP)
 test: lint types pytest
 
 lint: $(STAMP)
-	$(BIN)/ruff check $(SOURCES)
-	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 
 format: $(STAMP)
-	$(BIN)/ruff check --fix $(SOURCES)
-	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
 
 types: $(STAMP)
 	$(BIN)/mypy
