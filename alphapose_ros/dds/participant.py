@@ -10,67 +10,25 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from alphapose_ros.base.errors import TransportError, require
+from alphapose_ros.dds.endpoints import Publisher, Reliability, Subscription
 from alphapose_ros.dds.environment import RosEnvironment
-from alphapose_ros.dds.types import _NEEDED, CdrSample, MessageClasses, WireTypes, topic_name
+from alphapose_ros.dds.types import NEEDED, CdrSample, MessageClasses, WireTypes, topic_name
 
 logger = logging.getLogger(__name__)
 
-Reliability = Literal["best_effort", "reliable"]
 _ENTITIES = "rmw_dds_common/msg/ParticipantEntitiesInfo"
 _ANYTHING = 1 + 2 + 4 + 8 + 16 + 32 + 64  # every sample, view and instance state
+_TICK_NS = 1_000_000_000
+_TAKE = 64
 _MAX_BLOCKING_NS = 100_000_000  # a slow reliable reader holds a writer no longer than this
-
-
-class Publisher:
-    """Writes messages of one type to one topic; thread safe."""
-
-    def __init__(self, writer: Any, types: WireTypes, topic: str, type_name: str) -> None:
-        self._writer, self._types = writer, types
-        self.topic, self.type_name = topic, type_name
-
-    @property
-    def matched(self) -> int:
-        """How many subscriptions hear this."""
-        return len(self._writer.get_matched_subscriptions())
-
-    def publish(self, message: Any) -> None:
-        """Serialize and send one message."""
-        self.publish_cdr(self._types.serialize(message))
-
-    def publish_cdr(self, cdr: bytes) -> None:
-        """Send bytes that are CDR already."""
-        core = require("cyclonedds.core", **_NEEDED)
-        try:
-            self._writer.write(self._types.sample_type(self.type_name)(cdr))
-        except core.DDSException as error:
-            raise TransportError(f"{self.topic}: cannot publish: {error}") from error
-
-
-class Subscription:
-    """Takes CDR samples of one topic and hands them to a callback, the oldest first."""
-
-    def __init__(
-        self, reader: Any, topic: str, type_name: str, callback: Callable[[list[CdrSample]], None]
-    ) -> None:
-        self.reader, self.callback = reader, callback
-        self.topic, self.type_name = topic, type_name
-
-    @property
-    def matched(self) -> int:
-        """How many publishers are heard."""
-        return len(self.reader.get_matched_publications())
-
-    def take(self, limit: int) -> list[CdrSample]:
-        """What has come since the last call; a publisher's farewell is not a sample."""
-        kind = self.reader.topic.data_type
-        return [sample for sample in self.reader.take(limit) if isinstance(sample, kind)]
 
 
 class Participant:
@@ -90,8 +48,8 @@ class Participant:
         self.environment = environment
         self.types = WireTypes(environment.distribution)
         self.messages = MessageClasses(self.types)
-        self._qos = require("cyclonedds.qos", **_NEEDED)
-        self._core = require("cyclonedds.core", **_NEEDED)
+        self._qos = require("cyclonedds.qos", **NEEDED)
+        self._core = require("cyclonedds.core", **NEEDED)
         if "zenoh" in environment.middleware:
             logger.warning(
                 "RMW_IMPLEMENTATION is %s: this node speaks DDS and will not be heard by Zenoh "
@@ -103,6 +61,7 @@ class Participant:
         self._publishers: list[Publisher] = []
         self._subscriptions: list[Subscription] = []
         self._stop = threading.Event()
+        self._failure: Exception | None = None
         self._thread: threading.Thread | None = None
         self._wake = self._core.GuardCondition(self._participant)
         self._waitset = self._core.WaitSet(self._participant)
@@ -135,23 +94,35 @@ class Participant:
         depth: int = 10,
     ) -> Subscription:
         """Call ``callback`` on the participant's thread with what came; see :meth:`start`."""
-        sub = require("cyclonedds.sub", **_NEEDED)
+        sub = require("cyclonedds.sub", **NEEDED)
         dds_topic = self._topic(topic_name(topic), type_name)
-        qos = self._endpoint_qos(type_name, reliability, latched, depth)
-        try:
-            reader = sub.DataReader(self._participant, dds_topic, qos=qos)
-        except self._core.DDSException as error:
-            raise TransportError(f"{topic}: cannot subscribe: {error}") from error
-        subscription = Subscription(reader, topic, type_name, callback)
+
+        def make_reader(wanted: Reliability) -> tuple[Any, Any]:
+            qos = self._endpoint_qos(type_name, wanted, latched, depth)
+            try:
+                reader = sub.DataReader(self._participant, dds_topic, qos=qos)
+            except self._core.DDSException as error:
+                raise TransportError(f"{topic}: cannot subscribe: {error}") from error
+            condition = self._core.ReadCondition(reader, _ANYTHING)
+            self._waitset.attach(condition)
+            return reader, condition
+
+        subscription = Subscription(make_reader, topic, callback, reliability)
         self._subscriptions.append(subscription)
-        self._waitset.attach(self._core.ReadCondition(reader, _ANYTHING))
         return subscription
 
-    def start(self) -> None:
-        """Announce the node and begin to call back."""
+    def start(self, on_tick: Callable[[], None] | None = None) -> None:
+        """Announce the node and begin to call back; ``on_tick`` about once a second."""
         self.announce()
-        self._thread = threading.Thread(target=self._run, name="dds", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(on_tick or (lambda: None),), name="dds", daemon=True
+        )
         self._thread.start()
+
+    def raise_failure(self) -> None:
+        """Raise what ended the participant's thread, if anything did."""
+        if self._failure is not None:
+            raise self._failure
 
     def announce(self) -> None:
         """Tell ROS 2 which readers and writers belong to this node."""
@@ -166,19 +137,23 @@ class Participant:
             node_namespace=self.namespace,
             node_name=self.node_name,
             reader_gid_seq=gids([s.reader for s in self._subscriptions]),
-            writer_gid_seq=gids([p._writer for p in self._publishers]),
+            writer_gid_seq=gids([p.writer for p in self._publishers]),
         )
         own = new(gid, data=self._gid(self._participant))
         message = new(_ENTITIES, gid=own, node_entities_info_seq=[node])
         self._entities.write(self.types.sample_type(_ENTITIES)(self.types.serialize(message)))
 
-    def close(self) -> None:
-        """End the thread and leave the domain; a second call does nothing."""
+    def stop(self) -> None:
+        """End the thread: nothing is called back any more, publishing still works."""
         self._stop.set()
         if self._thread is not None:
             self._wake.set(True)
             self._thread.join()
             self._thread = None
+
+    def close(self) -> None:
+        """Stop and leave the domain; a second call does nothing."""
+        self.stop()
         if self._participant is not None:
             self._participant._delete(self._participant._ref)  # with all that belongs to it
             self._participant = None
@@ -191,17 +166,23 @@ class Participant:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def _run(self) -> None:
-        forever = 10**9
-        while not self._stop.is_set():
-            self._waitset.wait(forever)
-            for subscription in tuple(self._subscriptions):
-                samples = subscription.take(64)
-                if samples:
-                    subscription.callback(samples)
+    def _run(self, on_tick: Callable[[], None]) -> None:
+        next_tick = time.monotonic()
+        try:
+            while not self._stop.is_set():
+                self._waitset.wait(_TICK_NS)
+                for subscription in tuple(self._subscriptions):
+                    samples = subscription.take(_TAKE)
+                    if samples and not self._stop.is_set():
+                        subscription.callback(samples)
+                if time.monotonic() >= next_tick:
+                    next_tick = time.monotonic() + 1
+                    on_tick()
+        except Exception as error:  # noqa: BLE001 - raised on the thread that waits for this one
+            self._failure = error
 
     def _join(self) -> Any:
-        domain = require("cyclonedds.domain", **_NEEDED)
+        domain = require("cyclonedds.domain", **NEEDED)
         number = self.environment.domain_id
         userdata = self._qos.Policy.Userdata(b"enclave=/;")
         try:
@@ -215,7 +196,7 @@ class Participant:
 
     def _topic(self, name: str, type_name: str) -> Any:
         if name not in self._topics:
-            topic = require("cyclonedds.topic", **_NEEDED)
+            topic = require("cyclonedds.topic", **NEEDED)
             try:
                 self._topics[name] = topic.Topic(
                     self._participant, name, self.types.sample_type(type_name)
@@ -227,7 +208,7 @@ class Participant:
     def _writer(
         self, name: str, type_name: str, reliability: Reliability, latched: bool, depth: int
     ) -> Any:
-        pub = require("cyclonedds.pub", **_NEEDED)
+        pub = require("cyclonedds.pub", **NEEDED)
         qos = self._endpoint_qos(type_name, reliability, latched, depth)
         try:
             return pub.DataWriter(self._participant, self._topic(name, type_name), qos=qos)

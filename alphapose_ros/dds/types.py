@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from alphapose_ros.base.errors import InputError, TransportError, require
 from alphapose_ros.io.typestore import message_typestore
 
-_NEEDED = {"needed_for": "the dds front", "install": "pip install 'alphapose_ros[standalone]'"}
+NEEDED = {"needed_for": "the dds front", "install": "pip install 'alphapose_ros[standalone]'"}
 _BASE, _NAME, _ARRAY, _SEQUENCE = 1, 2, 3, 4  # rosbags' node types
 _ENTITIES = "rmw_dds_common/msg/ParticipantEntitiesInfo"
 _OLD_GID = ("humble", "galactic", "foxy")  # distributions with 24 bytes in a Gid
@@ -70,7 +70,7 @@ class WireTypes:
         found: type = self._store.types[name]
         return found
 
-    def new(self, name: str, **fields: Any) -> Any:
+    def new(self, name: str, /, **fields: Any) -> Any:
         """A message with the given fields, everything else zero, empty or its own default."""
         cls = self.message_class(name)
         known = self._store.fielddefs[name][1]
@@ -90,7 +90,7 @@ class WireTypes:
         Raises:
             InputError: the bytes are not such a message.
         """
-        serde = require("rosbags.serde", **_NEEDED)
+        serde = require("rosbags.serde", **NEEDED)
         try:
             return self._store.deserialize_cdr(cdr, name)
         except (serde.SerdeError, IndexError, MemoryError) as error:
@@ -104,7 +104,7 @@ class WireTypes:
     def sample_type(self, name: str) -> type[CdrSample]:
         """The DDS type ``pkg::msg::dds_::Name_`` whose samples carry plain CDR."""
         if name not in self._samples:
-            idl = require("cyclonedds.idl", **_NEEDED)
+            idl = require("cyclonedds.idl", **NEEDED)
             made = idl.make_idl_struct(*_dds_names(name), self._members(name), dataclassify=False)
             # Not a base class: the library takes every base for a type of its own.
             for method in ("__init__", "serialize", "deserialize"):
@@ -117,7 +117,7 @@ class WireTypes:
         return {key: self._member(desc) for key, desc in self._store.fielddefs[name][1]}
 
     def _member(self, desc: Any) -> Any:
-        types = require("cyclonedds.idl.types", **_NEEDED)
+        types = require("cyclonedds.idl.types", **NEEDED)
         kind, rest = desc
         if kind == _SEQUENCE:
             return types.sequence[self._member(rest[0])]
@@ -125,7 +125,7 @@ class WireTypes:
             return types.array[self._member(rest[0]), rest[1]]
         if kind == _NAME:
             if rest not in self._idl:
-                idl = require("cyclonedds.idl", **_NEEDED)
+                idl = require("cyclonedds.idl", **NEEDED)
                 self._idl[rest] = idl.make_idl_struct(*_dds_names(rest), self._members(rest))
             return self._idl[rest]
         own = {"string": str, "bool": bool, "char": types.uint8}
