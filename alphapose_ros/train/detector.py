@@ -189,7 +189,7 @@ def _loop(config: DetectorTrainConfig, run: Run, data: _Samples, device: torch.d
         run.advance(losses["total"])
         progress.update()
         if run.step % config.log_every == 0 or run.step == config.steps:
-            values = {name: float(value) for name, value in losses.items()}
+            values = {name: float(value.detach()) for name, value in losses.items()}
             log.write(run.step, {**values, "learning_rate": run.optimizer.param_groups[0]["lr"]})
             progress.set_postfix(loss=f"{values['total']:.3f}")
         if run.step % config.save_every == 0 or run.step == config.steps:
