@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -57,16 +58,13 @@ def _proposal_scores(poses: Poses) -> FloatArray:
     return total.astype(np.float32)
 
 
-def coco_rows(image_id: int | str, poses: Poses, skeleton: Skeleton | None = None) -> list[Row]:
-    """COCO's result rows; ``skeleton`` (COCO-17, say) maps the joints by name first.
+def coco_rows(image_id: int | str, poses: Poses) -> list[Row]:
+    """COCO's result rows; 3 numbers for each joint of the poses' skeleton.
 
     ``score`` is the person's, in [0, 1]; ``bbox`` and ``box_score`` are the detector's.
     """
-    keypoints, scores = poses.keypoints, poses.scores
-    if skeleton is not None and skeleton is not poses.skeleton:
-        keypoints, scores = map_keypoints(keypoints, scores, poses.skeleton, skeleton)
     boxes, totals = xyxy_to_xywh(poses.boxes), poses.person_scores
-    joints = flat_keypoints(keypoints, scores)
+    joints = flat_keypoints(poses.keypoints, poses.scores)
     return [
         {
             "image_id": image_id,
@@ -78,6 +76,12 @@ def coco_rows(image_id: int | str, poses: Poses, skeleton: Skeleton | None = Non
         }
         for row in range(len(poses))
     ]
+
+
+def to_skeleton(poses: Poses, skeleton: Skeleton) -> Poses:
+    """The same people with the joints of another skeleton, matched by name; others get score 0."""
+    keypoints, scores = map_keypoints(poses.keypoints, poses.scores, poses.skeleton, skeleton)
+    return dataclasses.replace(poses, keypoints=keypoints, scores=scores, skeleton=skeleton)
 
 
 def coco_image_id(stem: str) -> int | str:

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: ``alphapose-ros COMMAND``.
+
+Exit codes: 0 done, 1 failure, 2 bad usage or bad input (one line on stderr), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from alphapose_ros import __version__
+from alphapose_ros.base.errors import AlphaPoseError
+from alphapose_ros.cli import bench, doctor, evaluate, models, node, play, predict, run, train
+
+COMMANDS = (run, node, play, predict, train, evaluate, models, bench, doctor)
+BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
+
+_EXAMPLES = """\
+examples:
+  alphapose-ros run clip.mp4 --video out.mp4 --json out.jsonl
+  alphapose-ros run 0 --show                          the first camera, in a window
+  alphapose-ros node image:=/front/image_raw          the live node
+  alphapose-ros predict photos/ --output poses.json   single images, no tracking
+  alphapose-ros doctor                                what is installed and what is missing
+
+Every command explains itself: alphapose-ros COMMAND --help
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with all commands; nothing heavy is imported for it."""
+    parser = argparse.ArgumentParser(
+        prog="alphapose-ros",
+        description="Find people in images, estimate their whole-body poses and keep their "
+        "identities: live on a robot, on recordings, or on single images.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"alphapose_ros {__version__}")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log more of what happens")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.register(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code. ``argv`` without the program's name."""
+    # OpenCV and FFmpeg write decoder chatter to stderr that buries the one line that matters.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    args = build_parser().parse_args(argv)
+    level = logging.DEBUG if args.verbose else logging.INFO
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        with _termination_cleans_up():
+            code: int = args.handler(args)
+            return code
+    except AlphaPoseError as error:
+        sys.stderr.write(f"alphapose-ros: {' '.join(str(error).split())}\n")
+        return BAD_INPUT
+    except OSError as error:
+        if error.filename is None:  # not about a file: a bug or a broken machine, show where
+            raise
+        sys.stderr.write(f"alphapose-ros: {error.filename}: {error.strerror}\n")
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        sys.stderr.write("alphapose-ros: interrupted\n")
+        return INTERRUPTED
+
+
+@contextmanager
+def _termination_cleans_up() -> Iterator[None]:
+    """SIGTERM unwinds the stack as Ctrl-C does, so that files are closed; the code is 143."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(TERMINATED)
+
+    try:
+        before = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:  # not the main thread: signals are somebody else's there
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bag of ``run``: what the live node would have published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alphapose_ros.base.errors import require
+from alphapose_ros.base.records import Frame, FrameResult, ImageArray
+from alphapose_ros.base.skeletons import Skeleton
+from alphapose_ros.dds.types import MessageClasses, WireTypes
+from alphapose_ros.io.bag import BagWriter
+from alphapose_ros.io.source_base import INSTALL_OPENCV
+from alphapose_ros.output.messages import pose_array, ros_header, skeleton_message
+
+_JPEG_QUALITY = 90
+
+
+class BagOutput:
+    """Poses, the skeleton once, and the annotated image (JPEG) of every frame, as MCAP.
+
+    Topics are ``/poses``, ``/skeleton`` and ``/pose_image/compressed``; from the second camera on
+    its name stands before ``poses`` and ``pose_image``. Messages are stamped with the frames'
+    time, so that a recording played later stands beside its poses.
+    """
+
+    def __init__(self, path: Path, skeleton: Skeleton) -> None:
+        self._cv2: Any = require("cv2", needed_for="images in bags", install=INSTALL_OPENCV)
+        self._types = WireTypes()
+        self._classes: Any = MessageClasses(self._types)
+        self._skeleton = skeleton
+        self._prefixes: dict[str, str] = {}
+        self._writer = BagWriter(path)
+
+    def write(self, frame: Frame, result: FrameResult, drawn: ImageArray | None) -> bool:
+        """Append the messages of one frame."""
+        assert drawn is not None
+        stamp_ns = frame.stamp_ns
+        if not self._prefixes:
+            self._append("/skeleton", skeleton_message(self._skeleton, self._classes), stamp_ns)
+        if frame.camera not in self._prefixes:
+            later = f"/{frame.camera.strip('/')}" if self._prefixes else ""
+            self._prefixes[frame.camera] = later
+        prefix = self._prefixes[frame.camera]
+        self._append(f"{prefix}/poses", pose_array(result, self._classes), stamp_ns)
+        image = self._compressed(drawn, result)
+        self._append(f"{prefix}/pose_image/compressed", image, stamp_ns)
+        return True
+
+    def _compressed(self, drawn: ImageArray, result: FrameResult) -> Any:
+        bgr = np.ascontiguousarray(drawn[:, :, ::-1])
+        _, data = self._cv2.imencode(".jpg", bgr, [self._cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+        return self._classes.CompressedImage(
+            header=ros_header(result.header, self._classes),
+            format="rgb8; jpeg compressed bgr8",
+            data=self._classes.sequence(data),
+        )
+
+    def _append(self, topic: str, message: Any, stamp_ns: int) -> None:
+        cdr = self._types.serialize(message)
+        self._writer.write(topic, message.__msgtype__, cdr, stamp_ns)
+
+    def close(self) -> None:
+        """Finish the bag."""
+        self._writer.close()
+
+    def summary(self) -> list[str]:
+        """The file."""
+        return [f"bag        {self._writer.path}"]

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``alphapose-ros bench``: how fast it is on this machine, and where the time goes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from alphapose_ros.base.errors import InputError
+from alphapose_ros.cli.console import Commands, add_command, add_pipeline_options, say
+
+_EXAMPLES = """\
+Without --image three people are made from scikit-image's astronaut (public domain), 640x480.
+The pipeline and the bare networks on the same inputs run in turn, so that a busy machine slows
+both; medians are given.
+
+examples:
+  alphapose-ros bench
+  alphapose-ros bench --image street.jpg --frames 200 --threads 2
+"""
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "bench",
+        "Frames per second on this machine, each stage's share, and the overhead.",
+        epilog=_EXAMPLES,
+    )
+    parser.set_defaults(handler=run)
+    parser.add_argument("--image", metavar="FILE", help="image to run on, at its own size")
+    parser.add_argument("--frames", type=int, default=60, metavar="N", help="default: 60")
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="torch threads (default: its own)"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the numbers there too")
+    add_pipeline_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print."""
+    import torch
+
+    from alphapose_ros.cli.pipelines import make_pipeline
+    from alphapose_ros.eval.benchmark import run_benchmark, three_people
+    from alphapose_ros.io.sources import read_image
+
+    for name in ("frames", "threads"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name}: expected at least 1, got {value}")
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    image = read_image(Path(args.image)) if args.image else three_people()
+    report = run_benchmark(make_pipeline(args), image, frames=args.frames)
+    say(report.text())
+    if args.json:
+        Path(args.json).write_text(json.dumps(report.numbers(), indent=2) + "\n", encoding="utf-8")
+    return 0

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all commands share: output lines, tables, the progress bar, common options."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Commands = Any  # argparse's sub-parsers have no public name
+
+
+def say(text: str = "") -> None:
+    """One line on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def warn(text: str) -> None:
+    """One line on stderr."""
+    sys.stderr.write(f"alphapose-ros: {text}\n")
+
+
+def table(rows: Sequence[Sequence[object]], header: Sequence[str] | None = None) -> str:
+    """Rows as aligned text columns, the first column to the left, numbers to the right."""
+    cells = [[str(cell) for cell in row] for row in ([header] if header else []) + list(rows)]
+    if not cells:
+        return ""
+    widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
+    numeric = [all(isinstance(row[k], (int, float)) for row in rows) for k in range(len(cells[0]))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ).rstrip()
+        for row in cells
+    ]
+    if header:
+        lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def progress(items: Iterable[T], *, total: int | None, unit: str, quiet: bool) -> Iterator[T]:
+    """The items behind a progress bar, where stderr is a terminal and tqdm is installed."""
+    if quiet or not sys.stderr.isatty() or find_spec("tqdm") is None:
+        yield from items
+        return
+    from tqdm import tqdm
+
+    yield from tqdm(items, total=total, unit=unit, dynamic_ncols=True)
+
+
+def add_command(
+    commands: Commands, name: str, summary: str, *, epilog: str = "", **options: Any
+) -> argparse.ArgumentParser:
+    """A sub-command whose epilog keeps its line breaks."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary[0].lower() + summary[1:].split(". ")[0].rstrip("."),
+        description=summary,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **options,
+    )
+    return parser
+
+
+def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
+    """Which models run, and where: the same options in all commands."""
+    group = parser.add_argument_group("models")
+    group.add_argument(
+        "--preset", default=None, metavar="NAME", help="bundled set of models (default: nano)"
+    )
+    group.add_argument(
+        "--params-file",
+        metavar="FILE",
+        help="parameters in ROS 2's YAML form, as config/pose.yaml; excludes --preset",
+    )
+    group.add_argument(
+        "--device",
+        default="auto",
+        metavar="NAME",
+        help="auto, cpu, cuda or cuda:1 (default: auto, the GPU where there is one)",
+    )

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``alphapose-ros doctor``: what is installed, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import platform
+import sys
+from importlib import metadata
+from importlib.util import find_spec
+from typing import NamedTuple
+
+from alphapose_ros import __version__
+from alphapose_ros.cli.console import Commands, add_command, say, table
+from alphapose_ros.cli.node import installed_ros
+
+_VARIABLES = (
+    "ROS_DISTRO",
+    "ROS_DOMAIN_ID",
+    "RMW_IMPLEMENTATION",
+    "ROS_AUTOMATIC_DISCOVERY_RANGE",
+    "ROS_STATIC_PEERS",
+    "ROS_LOCALHOST_ONLY",
+    "CYCLONEDDS_URI",
+)
+
+
+class Finding(NamedTuple):
+    """One line of the report; ``remedy`` is what to do when it is not ``good``."""
+
+    name: str
+    good: bool
+    state: str
+    remedy: str = ""
+    needed: bool = False
+
+
+class Package(NamedTuple):
+    """An import with the distributions that provide it, what it is for, and how to get it."""
+
+    module: str
+    distributions: tuple[str, ...]
+    purpose: str
+    install: str
+    needed: bool = False
+
+
+_STANDALONE = "pip install 'alphapose_ros[standalone]'"
+PACKAGES = (
+    Package("numpy", ("numpy",), "arrays", "pip install numpy", True),
+    Package("scipy", ("scipy",), "tracking", "pip install scipy", True),
+    Package("yaml", ("PyYAML",), "parameter files", "pip install PyYAML", True),
+    Package("safetensors", ("safetensors",), "weights", "pip install safetensors", True),
+    Package("torch", ("torch",), "the networks", _STANDALONE, True),
+    Package("torchvision", ("torchvision",), "other detectors, DCN", _STANDALONE),
+    Package(
+        "cv2",
+        ("opencv-python-headless", "opencv-python", "opencv-contrib-python"),
+        "images, videos, drawing",
+        _STANDALONE,
+        True,
+    ),
+    Package("cyclonedds", ("cyclonedds",), "the dds front", _STANDALONE),
+    Package("rosbags", ("rosbags",), "bags, messages of the dds front", _STANDALONE),
+    Package("onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "ONNX models",
+            "pip install 'alphapose_ros[onnx]'"),
+    Package("tqdm", ("tqdm",), "progress bars", "pip install tqdm"),
+    Package("rclpy", ("rclpy",), "the ros front (not part of this version)",
+            "source /opt/ros/<distribution>/setup.bash"),
+)  # fmt: skip
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "doctor",
+        "What is installed, what is missing and how to get it. Ends with 1 when something that "
+        "every use needs is missing.",
+    )
+    parser.set_defaults(handler=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report."""
+    findings = [_python(), *map(_package, PACKAGES), _device(), _ros(), *_weights()]
+    say(f"alphapose_ros {__version__} on {platform.platform()}")
+    marks = {True: "ok", False: "--"}
+    rows = [
+        ("MISSING" if f.needed and not f.good else marks[f.good], f.name, f.state)
+        for f in findings
+    ]
+    say(table(rows))
+    variables = [(name, os.environ[name]) for name in _VARIABLES if name in os.environ]
+    say("\nROS environment: " + ("" if variables else "no variable is set"))
+    if variables:
+        say(table(variables))
+    remedies = list(dict.fromkeys(f"  {f.name}: {f.remedy}" for f in findings if f.remedy))
+    if remedies:
+        say("\nTo get what is missing:")
+        say("\n".join(remedies))
+    return 1 if any(f.needed and not f.good for f in findings) else 0
+
+
+def _python() -> Finding:
+    good = sys.version_info >= (3, 10)
+    remedy = "" if good else "Python 3.10 or newer"
+    return Finding("python", good, platform.python_version(), remedy, True)
+
+
+def _package(package: Package) -> Finding:
+    """Imported, not only found: a package that is there and broken is the common trouble."""
+    if find_spec(package.module) is None:
+        state = f"not installed; for {package.purpose}"
+        return Finding(package.module, False, state, package.install, package.needed)
+    try:
+        importlib.import_module(package.module)
+    except (ImportError, OSError, AttributeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        state = f"installed but broken ({reason})"
+        return Finding(package.module, False, state, package.install, package.needed)
+    return Finding(package.module, True, f"{_version(package)}; for {package.purpose}")
+
+
+def _version(package: Package) -> str:
+    for name in package.distributions:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return "version unknown"
+
+
+def _device() -> Finding:
+    if find_spec("torch") is None:
+        return Finding("GPU", False, "unknown without torch")
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        return Finding("GPU", False, f"unknown, torch is broken ({error})")
+    if torch.cuda.is_available():
+        return Finding("GPU", True, f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}")
+    built = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "CPU torch"
+    return Finding("GPU", False, f"none usable, the networks run on the CPU ({built})")
+
+
+def _ros() -> Finding:
+    distributions = installed_ros()
+    if not distributions:
+        return Finding("ROS 2", False, "not installed; the dds front works without it")
+    if find_spec("rclpy") is None:
+        remedy = f"source /opt/ros/{distributions[0]}/setup.bash"
+        return Finding("ROS 2", False, f"{', '.join(distributions)}, not sourced", remedy)
+    return Finding("ROS 2", True, ", ".join(distributions))
+
+
+def _weights() -> list[Finding]:
+    from alphapose_ros.cli.models import verify_all
+
+    remedy = "install the package again: the file is missing or damaged"
+    try:
+        problems = verify_all()
+    except ImportError as error:  # reading them needs torch
+        return [Finding("weights", False, f"not checked ({error})")]
+    return [
+        Finding(f"weights {name}", not problem, problem or "verified", problem and remedy, True)
+        for name, problem in problems.items()
+    ]

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``alphapose-ros node``: the live node."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+from alphapose_ros.base.errors import InputError, MissingDependencyError
+from alphapose_ros.cli.console import Commands, add_command
+
+_EXAMPLES = """\
+fronts:
+  dds   joins the DDS domain by itself: no ROS 2 needs to be installed, ROS 2 nodes with
+        rmw_cyclonedds hear it and are heard
+  ros   an rclpy node; not part of this version
+  auto  dds where no ROS 2 is installed; where one is, it says what to do
+
+ROS_DOMAIN_ID, ROS_AUTOMATIC_DISCOVERY_RANGE and ROS_STATIC_PEERS count as for any ROS 2 node.
+
+examples:
+  alphapose-ros node --front dds image:=/front/image_raw
+  alphapose-ros node --params-file config/pose.yaml poses:=/people
+"""
+_FRONTS = ("auto", "ros", "dds")
+_ROS_ROOT = Path("/opt/ros")
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "node",
+        "The live node: images in, poses and markers out, over ROS 2's middleware.",
+        epilog=_EXAMPLES,
+    )
+    parser.set_defaults(handler=run)
+    parser.add_argument("--front", choices=_FRONTS, default="auto", help="default: auto")
+    parser.add_argument("--params-file", metavar="FILE", help="parameters, as config/pose.yaml")
+    parser.add_argument(
+        "remaps", nargs="*", metavar="NAME:=TOPIC", help="remapped topics, such as image:=/cam"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the chosen front until it is interrupted."""
+    remaps = parse_remaps(args.remaps)
+    if args.params_file and not Path(args.params_file).is_file():
+        raise InputError(f"{args.params_file}: no such parameter file")
+    choose_front(args.front)
+    from alphapose_ros.dds.pose_node import run_node
+
+    return int(run_node(args.params_file, remaps) or 0)
+
+
+def parse_remaps(texts: list[str]) -> dict[str, str]:
+    """``name:=topic`` -> {name: topic}.
+
+    Raises:
+        InputError: another form, or a name twice.
+    """
+    remaps: dict[str, str] = {}
+    for text in texts:
+        name, sign, topic = text.partition(":=")
+        if not (sign and name and topic):
+            raise InputError(f"{text}: expected a remap such as image:=/front/image_raw")
+        if name in remaps:
+            raise InputError(f"{text}: {name} is remapped twice")
+        remaps[name] = topic
+    return remaps
+
+
+def choose_front(wanted: str) -> str:
+    """``dds``, or the reason why not.
+
+    Raises:
+        MissingDependencyError: ``ros`` was asked for, or ``auto`` found a ROS 2: then the user
+            may have meant another node than the one that would start.
+    """
+    if wanted == "dds":
+        return wanted
+    remedy = "start the embedded front with: alphapose-ros node --front dds"
+    if wanted == "ros":
+        raise MissingDependencyError(f"the ros front is not part of this version; {remedy}")
+    distributions = installed_ros()
+    if find_spec("rclpy") is not None:
+        raise MissingDependencyError(
+            f"rclpy is here, but the ros front is not part of this version; {remedy}"
+        )
+    if distributions:
+        setup = _ROS_ROOT / distributions[0] / "setup.bash"
+        raise MissingDependencyError(
+            f"ROS 2 {', '.join(distributions)} is installed but not sourced; "
+            f"source {setup}, or {remedy}"
+        )
+    return "dds"
+
+
+def installed_ros() -> list[str]:
+    """Names of the ROS 2 distributions under /opt/ros, and of the sourced one."""
+    found = {path.parent.name for path in _ROS_ROOT.glob("*/setup.bash")}
+    if os.environ.get("ROS_DISTRO") and os.environ.get("ROS_VERSION") == "2":
+        found.add(os.environ["ROS_DISTRO"])
+    return sorted(found)

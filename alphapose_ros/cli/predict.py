@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``alphapose-ros predict``: poses of single images as JSON, no tracking."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from alphapose_ros.base.errors import InputError, SourceError
+from alphapose_ros.cli.console import (
+    Commands,
+    add_command,
+    add_pipeline_options,
+    progress,
+    say,
+    warn,
+)
+
+if TYPE_CHECKING:
+    from alphapose_ros.base.records import ImageArray, Poses
+
+_EXAMPLES = """\
+formats:
+  alphapose  one list of people with image_id, keypoints, score, box and idx
+  coco       COCO result rows: image_id is the integer in the file name, score is in [0, 1]
+  openpose   BODY_25, face and hands; OUTPUT ending in .json is one file with the images' names
+             as keys, any other OUTPUT is a folder with one <name>_keypoints.json per image
+
+--boxes takes given person boxes (COCO result rows: image_id, bbox [x, y, w, h], score) instead of
+the detector, and answers each of them: no pose is suppressed.
+
+examples:
+  alphapose-ros predict photo.jpg --output poses.json
+  alphapose-ros predict val2017/ --output results.json --format coco --skeleton coco17
+"""
+_FORMATS = ("alphapose", "coco", "openpose")
+
+
+class Image(NamedTuple):
+    """An image to look at; one that was named itself must be readable."""
+
+    path: Path
+    name: str
+    named: bool
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands, "predict", "Poses of single images as JSON, without tracking.", epilog=_EXAMPLES
+    )
+    parser.set_defaults(handler=run)
+    parser.add_argument("images", nargs="+", metavar="IMAGES", help="images and folders of them")
+    parser.add_argument("--output", required=True, metavar="OUTPUT", help="JSON file to write")
+    parser.add_argument("--format", choices=_FORMATS, default="alphapose", help="see below")
+    parser.add_argument("--boxes", metavar="FILE", help="person boxes instead of the detector")
+    parser.add_argument(
+        "--skeleton", metavar="NAME", help="map the joints by name, as coco17 or halpe26"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_pipeline_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Estimate, then write everything at once."""
+    from alphapose_ros.base.skeletons import get_skeleton
+    from alphapose_ros.io.formats import to_skeleton
+    from alphapose_ros.io.sinks import check_folder
+
+    images = find(args.images)
+    skeleton = get_skeleton(args.skeleton) if args.skeleton else None
+    if skeleton is not None and args.format == "openpose":
+        raise InputError("--skeleton: openpose has a skeleton of its own")
+    output = Path(args.output)
+    if not _is_folder_output(args.format, output):
+        check_folder(output)
+    found: list[tuple[Image, Poses]] = []
+    for image, poses in _estimate(args, images):
+        found.append((image, to_skeleton(poses, skeleton) if skeleton else poses))
+    _write(args.format, output, found)
+    people = sum(len(poses) for _, poses in found)
+    say(f"{people} people in {len(found)} images: {output}")
+    return 0
+
+
+def find(arguments: list[str]) -> list[Image]:
+    """The images named, and those in the folders named, under the names of the output.
+
+    Raises:
+        SourceError: something does not exist, or a folder has no image.
+    """
+    from alphapose_ros.io.sources import find_images
+
+    images: list[Image] = []
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir():
+            images += [
+                Image(item, item.relative_to(path).as_posix(), False) for item in find_images(path)
+            ]
+        elif path.is_file():
+            images.append(Image(path, path.name, True))
+        else:
+            raise SourceError(f"{argument}: no such image or folder")
+    return images
+
+
+def _estimate(args: argparse.Namespace, images: list[Image]) -> Iterator[tuple[Image, Poses]]:
+    from alphapose_ros.cli.boxes import GivenBoxes
+    from alphapose_ros.cli.pipelines import make_pipeline
+    from alphapose_ros.imaging import ImageBatch
+
+    boxes = GivenBoxes.read(Path(args.boxes)) if args.boxes else None
+    pipeline = make_pipeline(args)
+    broken: list[SourceError] = []
+    for image, pixels in _readable(
+        progress(images, total=len(images), unit=" images", quiet=args.quiet), broken
+    ):
+        batch = ImageBatch.upload([pixels], pipeline.device)
+        if boxes is None:
+            yield image, pipeline.detect_and_estimate(batch)[0]
+        else:
+            yield image, pipeline.estimator(batch, [boxes.of(image.name)])[0]
+    if broken and len(broken) == len(images):
+        raise broken[0]
+    if broken:
+        warn(f"{len(broken)} of {len(images)} images skipped; the first: {broken[0]}")
+    if boxes is not None and boxes.unused:
+        warn(f"{args.boxes}: {boxes.unused} boxes are of other images")
+
+
+def _readable(
+    images: Iterator[Image], broken: list[SourceError]
+) -> Iterator[tuple[Image, ImageArray]]:
+    from alphapose_ros.io.sources import read_image
+
+    for image in images:
+        try:
+            pixels = read_image(image.path)
+        except SourceError as error:
+            if image.named:
+                raise
+            broken.append(error)
+            continue
+        yield image, pixels
+
+
+def _is_folder_output(form: str, output: Path) -> bool:
+    return form == "openpose" and output.suffix.lower() != ".json"
+
+
+def _write(form: str, output: Path, found: list[tuple[Image, Poses]]) -> None:
+    from alphapose_ros.io.formats import (
+        alphapose_rows,
+        coco_image_id,
+        coco_rows,
+        openpose_document,
+    )
+
+    if form == "openpose":
+        documents = {image.name: openpose_document(poses) for image, poses in found}
+        if not _is_folder_output(form, output):
+            _write_json(output, documents)
+            return
+        for name, document in documents.items():
+            path = output / Path(name).with_suffix("")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_json(path.with_name(path.name + "_keypoints.json"), document)
+        return
+    rows: list[dict[str, Any]] = []
+    for image, poses in found:
+        if form == "coco":
+            rows += coco_rows(coco_image_id(Path(image.name).stem), poses)
+        else:
+            rows += alphapose_rows(image.name, poses)
+    _write_json(output, rows)
+
+
+def _write_json(path: Path, content: object) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content), encoding="utf-8")
+    partial.replace(path)

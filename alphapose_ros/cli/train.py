@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``alphapose-ros train pose|detector``: options are the training's own config fields."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from alphapose_ros.cli.console import Commands, add_command, say
+from alphapose_ros.cli.options import add_config_options, build_config
+
+_EXAMPLES = """\
+Every field of the training's configuration is an option; a YAML file given by --config holds the
+same keys, and options override it. An interrupted training continues where its folder stands.
+
+examples:
+  alphapose-ros train pose --help                     all options
+  alphapose-ros train pose --config pose.yaml --steps 6000
+  alphapose-ros train detector --annotations train.json --images-dir images --output-dir runs/det
+"""
+
+
+def register(commands: Commands) -> None:
+    """Add the command; the options of each training are added when it is chosen."""
+    parser = add_command(
+        commands, "train", "Train the pose network or the detector.", epilog=_EXAMPLES
+    )
+    parser.set_defaults(handler=run)
+    parser.add_argument("what", choices=tuple(_TRAININGS), help="what to train")
+    parser.add_argument("options", nargs=argparse.REMAINDER, help="see: train WHAT --help")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train to the end of the schedule."""
+    config_type, train = _TRAININGS[args.what]()
+    parser = argparse.ArgumentParser(
+        prog=f"alphapose-ros train {args.what}",
+        description=(config_type.__doc__ or "").strip().splitlines()[0],
+    )
+    parser.add_argument("--config", metavar="FILE", help="YAML file with these options as keys")
+    add_config_options(parser, config_type)
+    given = vars(parser.parse_args(args.options))
+    made = train(build_config(config_type, given.pop("config"), given))
+    if made is not None:
+        say(f"weights    {made}")
+    return 0
+
+
+def _pose() -> tuple[type, Callable[[Any], Any]]:
+    from alphapose_ros.train.pose import PoseTrainConfig, train_pose
+
+    return PoseTrainConfig, train_pose
+
+
+def _detector() -> tuple[type, Callable[[Any], Any]]:
+    from alphapose_ros.train.detector import DetectorTrainConfig, train_detector
+
+    return DetectorTrainConfig, train_detector
+
+
+_TRAININGS: dict[str, Callable[[], tuple[type, Callable[[Any], Any]]]] = {
+    "pose": _pose,
+    "detector": _detector,
+}
