@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of the tracker. Times are seconds of the images' stamps, never frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alphapose_ros.base.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TrackerConfig:
+    """How poses become people with identities.
+
+    A person's size is the square root of the box area. Similarities lie in [0, 1].
+
+    Attributes:
+        high_score: box score from which a detection counts in every stage.
+        low_score: box score from which a detection may keep a person alive who is tracked.
+        start_score: box score from which a detection may begin a track.
+        start_pose_score: mean score of the taught body joints from which a pose may begin one.
+        duplicate_iou: a detection that overlaps a tracked person's this much begins no track.
+        confirm_hits: detections until a tentative track gets its identity.
+        confirm_s: time between the first and the confirming detection at least, s.
+        tentative_lost_s: a tentative track survives being unseen for this long, s.
+        gap_s: a person unseen for longer gets a new track number on return, s.
+        max_lost_s: a person unseen for longer loses the identity, s.
+        publish_lost_s: people unseen for no longer than this are still reported, s.
+        joint_score: joints below do not count in comparisons of poses.
+        pose_tolerance: factor on the sigmas of OKS, for limbs that move between two images.
+        box_weight: weight of the overlap of boxes in the first stage.
+        pose_weight: weight of OKS in the first stage.
+        appearance_weight: weight of the embeddings, where there are any.
+        match_similarity: least similarity of the first stage.
+        rematch_similarity: least similarity of the second stage (leftovers and lost people).
+        low_similarity: least overlap of the stage of low scores.
+        tentative_similarity: least similarity for tentative tracks.
+        gate: largest distance to the predicted centre, in standard deviations.
+        size_ratio: largest ratio of the sizes of person and detection.
+        speed_std: spread of people's speed in the image, sizes per second.
+        speed_memory_s: time after which a person's velocity is forgotten (to 1/e), s.
+        growth_std: spread of the rate at which width and height change, sizes per second.
+        position_noise: spread of the detector's centres, sizes.
+        extent_noise: spread of the detector's widths and heights, sizes.
+        smoothing: One-Euro filter on the joints; adds lag, see smoothing.py.
+        smoothing_min_cutoff_hz: its cutoff for a joint that stands still, Hz.
+        smoothing_speed_coefficient: its gain in cutoff per speed, Hz per (size per second).
+    """
+
+    high_score: float = 0.5
+    low_score: float = 0.1
+    start_score: float = 0.5
+    start_pose_score: float = 0.1
+    duplicate_iou: float = 0.8
+    confirm_hits: int = 3
+    confirm_s: float = 0.15
+    tentative_lost_s: float = 0.1
+    gap_s: float = 0.25
+    max_lost_s: float = 3.0
+    publish_lost_s: float = 0.0
+    joint_score: float = 0.1
+    pose_tolerance: float = 2.0
+    box_weight: float = 1.0
+    pose_weight: float = 1.0
+    appearance_weight: float = 1.0
+    match_similarity: float = 0.3
+    rematch_similarity: float = 0.25
+    low_similarity: float = 0.4
+    tentative_similarity: float = 0.25
+    gate: float = 3.5
+    size_ratio: float = 2.0
+    speed_std: float = 1.5
+    speed_memory_s: float = 1.0
+    growth_std: float = 0.4
+    position_noise: float = 0.05
+    extent_noise: float = 0.1
+    smoothing: bool = False
+    smoothing_min_cutoff_hz: float = 1.5
+    smoothing_speed_coefficient: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name in (
+            "high_score", "low_score", "start_score", "start_pose_score", "duplicate_iou",
+            "joint_score", "match_similarity", "rematch_similarity", "low_similarity",
+            "tentative_similarity",
+        ):  # fmt: skip
+            self._check(name, 0 <= getattr(self, name) <= 1, "a number in [0, 1]")
+        for name in (
+            "confirm_s", "tentative_lost_s", "gap_s", "max_lost_s", "publish_lost_s",
+            "box_weight", "pose_weight", "appearance_weight", "smoothing_speed_coefficient",
+        ):  # fmt: skip
+            self._check(name, getattr(self, name) >= 0, "a number >= 0")
+        for name in (
+            "pose_tolerance", "gate", "speed_std", "speed_memory_s", "growth_std",
+            "position_noise", "extent_noise", "smoothing_min_cutoff_hz",
+        ):  # fmt: skip
+            self._check(name, getattr(self, name) > 0, "a number > 0")
+        self._check("confirm_hits", self.confirm_hits >= 1, "at least 1")
+        self._check("size_ratio", self.size_ratio > 1, "a number > 1")
+        self._check("box_weight", self.box_weight + self.pose_weight > 0, "a weight > 0 somewhere")
+        self._check("low_score", self.low_score <= self.high_score, "at most high_score")
+        self._check("start_score", self.start_score >= self.high_score, "at least high_score")
+
+    def _check(self, name: str, good: bool, expected: str) -> None:
+        if not good:
+            raise ConfigError(f"tracker.{name}: expected {expected}, got {getattr(self, name)!r}")

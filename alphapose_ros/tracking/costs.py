@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How well T predicted people and N detections agree: similarities in [0, 1], (T, N) each.
+
+Similarities instead of costs, so that nothing in common is 0 and several cues are a weighted mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alphapose_ros.base.boxes import box_area
+from alphapose_ros.base.keypoints import oks
+
+FloatArray = NDArray[np.floating]
+BoolArray = NDArray[np.bool_]
+Cue = tuple[FloatArray, FloatArray | float]  # similarity and its weight, each (T, N) or broadcast
+
+
+def pose_similarity(
+    first: tuple[FloatArray, FloatArray],
+    second: tuple[FloatArray, FloatArray],
+    areas: FloatArray,
+    sigmas: FloatArray,
+    joint_score: float,
+) -> tuple[FloatArray, BoolArray]:
+    """OKS over the joints that both poses know, and which pairs share any.
+
+    Args:
+        first: keypoints (T, K, 2) px and scores (T, K) of the people.
+        second: keypoints (N, K, 2) px and scores (N, K) of the detections.
+        areas: (T,) px² of the people.
+        sigmas: (K,).
+        joint_score: joints below, and those of score 0, are not known.
+
+    Returns:
+        Similarity (T, N), 0 where no joint is shared, and whether any is (T, N).
+    """
+    known = [(scores >= joint_score) & (scores > 0) for _, scores in (first, second)]
+    shared = known[0][:, None] & known[1][None]
+    similarity = oks(
+        first[0][:, None].astype(np.float32),
+        second[0][None].astype(np.float32),
+        np.asarray(areas, np.float32)[:, None],
+        sigmas,
+        shared.astype(np.float32),
+    )
+    return similarity, np.asarray(shared.any(-1))
+
+
+def distance_similarity(distances: FloatArray, gate: float) -> FloatArray:
+    """Distances in standard deviations -> 1 at the prediction, falling to 0 at the gate."""
+    return np.maximum(1 - (distances / gate) ** 2, 0)
+
+
+def appearance_similarity(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Cosine of unit embeddings (T, D) and (N, D), negative ones cut to 0."""
+    return np.clip(first @ second.T, 0, 1)
+
+
+def fuse(cues: Sequence[Cue]) -> FloatArray:
+    """Weighted mean of the cues; a cue of weight 0 has no say, no cue at all gives 0."""
+    total = sum(similarity * np.asarray(weight) for similarity, weight in cues)
+    weights = sum(np.broadcast_to(weight, similarity.shape) for similarity, weight in cues)
+    total, weights = np.asarray(total, np.float64), np.asarray(weights, np.float64)
+    return np.divide(total, weights, out=np.zeros_like(total), where=weights > 0)
+
+
+def size_ratios(first: FloatArray, second: FloatArray) -> FloatArray:
+    """How many times the larger of two boxes is as large as the other, (T, 4) and (N, 4)."""
+    tiny = np.finfo(np.float32).tiny
+    a, b = (np.sqrt(np.maximum(box_area(boxes), tiny)) for boxes in (first, second))
+    ratio = a[:, None] / b[None]
+    return np.maximum(ratio, 1 / ratio)
