@@ -31,7 +31,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "io": ("base", "output"),
     "ros": (*PIPELINE, "session", *SERVING),
     "dds": (*PIPELINE, "session", *SERVING),
-    "data": FLOOR,
+    "data": (*FLOOR, *STAGES),  # pseudo-labels are decoded as poses are
     "train": (*FLOOR, *STAGES, "data"),
     "eval": (*PIPELINE, *SERVING, "data"),
 }
