@@ -243,7 +243,7 @@ def test_appearance_tells_twins_apart_after_they_met():
         tracker, shape = make_tracker(appearance_weight=3.0), figure(0)
         for i in range(45):
             t = i / 15
-            x = (100, 220) if t < 1 else (220, 100)
+            x = (100, 170) if t < 1 else (170, 100)
             poses = scene([(shape, x[0], 300, 160), (shape, x[1], 300, 160)])
             if 1 <= t < 1.4:
                 poses = scene([])

@@ -23,7 +23,7 @@ from alphapose_ros.tracking.costs import (
     size_ratios,
 )
 from alphapose_ros.tracking.kalman import BoxMotion, KalmanFilter
-from alphapose_ros.tracking.tracklet import Tracklet
+from alphapose_ros.tracking.tracklet import Tracklet, predicted_keypoints
 
 FloatArray = NDArray[np.floating]
 
@@ -108,12 +108,12 @@ def _oks(
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
     joints = compared_joints(poses.skeleton)
     count = len(poses.skeleton.sigmas[joints])
-    keypoints = [person.predicted_keypoints()[joints] for person in people]
+    keypoints = predicted_keypoints(people, motion.boxes)[:, joints]
     scores = [person.scores[joints] for person in people]
     # Limbs go on moving while nobody looks: the tolerance doubles after a second.
     areas = box_area(motion.boxes) * (config.pose_tolerance * (1 + since_s)) ** 2
     return pose_similarity(
-        (np.array(keypoints).reshape(-1, count, 2), np.array(scores).reshape(-1, count)),
+        (keypoints.reshape(-1, count, 2), np.array(scores).reshape(-1, count)),
         (poses.keypoints[:, joints], poses.scores[:, joints]),
         areas,
         poses.skeleton.sigmas[joints],

@@ -69,8 +69,8 @@ class TrackerConfig:
     tentative_similarity: float = 0.25
     gate: float = 3.5
     size_ratio: float = 2.0
-    speed_std: float = 1.5
-    speed_memory_s: float = 1.0
+    speed_std: float = 0.8
+    speed_memory_s: float = 3.0
     growth_std: float = 0.4
     position_noise: float = 0.05
     extent_noise: float = 0.1

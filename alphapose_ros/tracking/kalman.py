@@ -11,6 +11,7 @@ predicting through each part of it: a dropped frame changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +43,15 @@ class BoxMotion(Rows):
     def empty(cls) -> BoxMotion:
         """Nobody."""
         return cls(np.zeros((0, 4)), np.zeros((0, 4)), np.zeros((0, 4, 3)), np.zeros(0))
+
+    def with_rows(self, rows: Sequence[int], motion: BoxMotion) -> BoxMotion:
+        """A copy in which ``rows`` are those of ``motion``."""
+        index = np.array(rows, np.intp)
+        values = []
+        for name in ("position", "velocity", "covariance", "size"):
+            values.append(getattr(self, name).copy())
+            values[-1][index] = getattr(motion, name)
+        return BoxMotion(*values)
 
     @property
     def boxes(self) -> NDArray[np.float32]:

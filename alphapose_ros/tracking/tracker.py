@@ -42,11 +42,12 @@ class Tracker:
         self.identities = identities
         self._filter = KalmanFilter(config)
         self._people: list[Tracklet] = []
+        self._motion = BoxMotion.empty()  # of the same rows
         self._stamp_ns: int | None = None
 
     def reset(self) -> None:
         """Forget everybody and the clock. Numbers given out are not given again."""
-        self._people = []
+        self._people, self._motion = [], BoxMotion.empty()
         self._stamp_ns = None
 
     def update(self, poses: Poses, stamp_ns: int, appearance: Appearance | None = None) -> Tracks:
@@ -69,16 +70,16 @@ class Tracker:
         matches = self._associate(poses, stamp_ns, appearance)
         self._correct(matches, poses, stamp_ns)
         rows = {m.person: m.row for m in matches}
-        for row in self._births(set(rows.values()), poses):
-            rows[len(self._people)] = row
-            self._people.append(self._begin(poses, row, stamp_ns))
+        rows.update(self._begin(self._births(set(rows.values()), poses), poses, stamp_ns))
         if appearance is not None:
             for person, row in rows.items():
                 self._people[person].remember(
                     appearance.embeddings[row], float(appearance.quality[row])
                 )
-        tracks = report(self._people, rows, poses, stamp_ns, self.config.publish_lost_s)
-        self._people = [p for i, p in enumerate(self._people) if i in rows or self._alive(p)]
+        tracks = report(
+            self._people, self._motion, rows, poses, stamp_ns, self.config.publish_lost_s
+        )
+        self._keep([i in rows or self._alive(p) for i, p in enumerate(self._people)])
         return tracks
 
     def _check(self, poses: Poses, stamp_ns: int, appearance: Appearance | None) -> None:
@@ -101,21 +102,19 @@ class Tracker:
         """Move everybody to this image's time; whoever is overdue is forgotten first."""
         dt = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) / 1e9
         self._stamp_ns = stamp_ns
-        self._people = [
-            p for p in self._people if p.since_seen_s(stamp_ns) <= self.config.max_lost_s
-        ]
-        motion = self._filter.predict(self._motion(), dt)
-        for i, person in enumerate(self._people):
-            person.motion = motion[[i]]
+        overdue_s = self.config.max_lost_s
+        self._keep([p.since_seen_s(stamp_ns) <= overdue_s for p in self._people])
+        self._motion = self._filter.predict(self._motion, dt)
 
-    def _motion(self) -> BoxMotion:
-        return BoxMotion.concatenate([BoxMotion.empty(), *(p.motion for p in self._people)])
+    def _keep(self, who: Sequence[bool]) -> None:
+        self._people = [person for person, keep in zip(self._people, who, strict=True) if keep]
+        self._motion = self._motion[np.array(who, bool)]
 
     def _associate(
         self, poses: Poses, stamp_ns: int, appearance: Appearance | None
     ) -> list[Match]:
         config, people = self.config, self._people
-        cues = Cues(people, self._motion(), poses, appearance, stamp_ns, config)
+        cues = Cues(people, self._motion, poses, appearance, stamp_ns, config)
         score, order = poses.box_scores, _canonical(poses)
         clear = [r for r in order if score[r] >= config.high_score]
         faint = [r for r in order if config.low_score <= score[r] < config.high_score]
@@ -135,10 +134,11 @@ class Tracker:
     def _correct(self, matches: Sequence[Match], poses: Poses, stamp_ns: int) -> None:
         seen = [m.person for m in matches]
         rows = np.array([m.row for m in matches], np.intp)
-        motion = self._filter.correct(self._motion()[seen], poses.boxes[rows])
-        for i, m in enumerate(matches):
+        corrected = self._filter.correct(self._motion[seen], poses.boxes[rows])
+        self._motion = self._motion.with_rows(seen, corrected)
+        for m, box in zip(matches, corrected.boxes, strict=True):
             person = self._people[m.person]
-            person.motion = person.seen_motion = motion[[i]]
+            person.box = box
             person.keypoints, person.scores = poses.keypoints[m.row], poses.scores[m.row]
             self._see(person, m, stamp_ns)
         for person in (p for i, p in enumerate(self._people) if i not in set(seen)):
@@ -183,20 +183,24 @@ class Tracker:
                 born.append(row)
         return born
 
-    def _begin(self, poses: Poses, row: int, stamp_ns: int) -> Tracklet:
-        motion = self._filter.begin(poses.boxes[[row]])
-        person = Tracklet(
-            track_id=self.identities.new_track(),
-            began_ns=stamp_ns,
-            seen_ns=stamp_ns,
-            motion=motion,
-            seen_motion=motion,
-            keypoints=poses.keypoints[row],
-            scores=poses.scores[row],
-            smoother=self._smoother(),
-        )
-        self._confirm(person, stamp_ns)
-        return person
+    def _begin(self, born: Sequence[int], poses: Poses, stamp_ns: int) -> dict[int, int]:
+        """A tentative person for each row; returns person -> row."""
+        motion = self._filter.begin(poses.boxes[np.array(born, np.intp)])
+        first = len(self._people)
+        self._motion = BoxMotion.concatenate([self._motion, motion])
+        for row, box in zip(born, motion.boxes, strict=True):
+            person = Tracklet(
+                track_id=self.identities.new_track(),
+                began_ns=stamp_ns,
+                seen_ns=stamp_ns,
+                box=box,
+                keypoints=poses.keypoints[row],
+                scores=poses.scores[row],
+                smoother=self._smoother(),
+            )
+            self._confirm(person, stamp_ns)
+            self._people.append(person)
+        return {first + i: row for i, row in enumerate(born)}
 
     def _smoother(self) -> OneEuroFilter | None:
         config = self.config

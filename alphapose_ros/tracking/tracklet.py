@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from alphapose_ros.base.boxes import box_center
 from alphapose_ros.base.records import TrackState
-from alphapose_ros.tracking.kalman import BoxMotion
 from alphapose_ros.tracking.smoothing import OneEuroFilter
 
 FloatArray = NDArray[np.float32]
@@ -24,8 +25,7 @@ class Tracklet:
     Attributes:
         track_id: number of the unbroken track.
         began_ns, seen_ns: stamps of the track's first and of the last detection.
-        motion: one row, predicted to the image being worked on or corrected by it.
-        seen_motion: the same when the person was last seen; ``keypoints`` belong to it.
+        box: (4,) px xyxy, filtered, when last seen; ``keypoints`` belong to it.
         keypoints: (K, 2) px as last seen.
         scores: (K,) as last seen.
         identity: 0 while tentative.
@@ -39,8 +39,7 @@ class Tracklet:
     track_id: int
     began_ns: int
     seen_ns: int
-    motion: BoxMotion
-    seen_motion: BoxMotion
+    box: FloatArray
     keypoints: FloatArray
     scores: FloatArray
     identity: int = 0
@@ -58,13 +57,6 @@ class Tracklet:
         """Seconds since the last detection."""
         return (stamp_ns - self.seen_ns) / 1e9
 
-    def predicted_keypoints(self) -> FloatArray:
-        """(K, 2) px: the last pose, moved and scaled with the predicted box."""
-        old, new = self.seen_motion.boxes[0], self.motion.boxes[0]
-        scale = np.sqrt((new[2:] - new[:2]).prod() / (old[2:] - old[:2]).prod())
-        moved = (self.keypoints - (old[:2] + old[2:]) / 2) * scale + (new[:2] + new[2:]) / 2
-        return moved.astype(np.float32)
-
     def remember(self, embedding: FloatArray, quality: float) -> None:
         """Blend a detection's embedding in, the more the better its quality."""
         if quality <= 0:
@@ -76,3 +68,14 @@ class Tracklet:
         norm = float(np.linalg.norm(blend))
         if norm > 0:
             self.embedding = (blend / norm).astype(np.float32)
+
+
+def predicted_keypoints(people: Sequence[Tracklet], boxes: FloatArray) -> FloatArray:
+    """Poses as last seen, moved and scaled to the predicted ``boxes`` (T, 4): (T, K, 2) px."""
+    if not people:
+        return np.zeros((0, 0, 2), np.float32)
+    seen = np.stack([person.box for person in people])
+    keypoints = np.stack([person.keypoints for person in people])
+    scale = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(1) / (seen[:, 2:] - seen[:, :2]).prod(1))
+    relative = keypoints - box_center(seen)[:, None]
+    return (relative * scale[:, None, None] + box_center(boxes)[:, None]).astype(np.float32)
