@@ -185,8 +185,8 @@ _PACKAGE_OF = {
 
 
 def topic_name(name: str) -> str:
-    """DDS topic of a resolved ROS topic: ``/front/poses`` -> ``rt/front/poses``."""
-    return "rt/" + name.lstrip("/")
+    """DDS topic of a ROS topic, ``/front/poses`` -> ``rt/front/poses``; others keep their name."""
+    return f"rt{name}" if name.startswith("/") else name
 
 
 def _dds_names(name: str) -> tuple[str, str]:

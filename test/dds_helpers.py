@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pipeline without networks, a node process around it, and the far end of its topics."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alphapose_ros.base.records import Frame, FrameResult, Header, Poses, Tracks, TrackState
+from alphapose_ros.base.skeletons import HALPE136, Skeleton
+from alphapose_ros.dds.environment import RosEnvironment
+from alphapose_ros.dds.participant import Participant
+
+ROOT = Path(__file__).parents[1]
+IMAGE = "sensor_msgs/msg/Image"
+POSES = "alphapose_ros/msg/PoseArray"
+
+
+class FakePipeline:
+    """One person whose nose is as far right as the first pixel is red; ``delay_s`` a frame."""
+
+    skeleton = HALPE136
+
+    def __init__(self, delay_s: float = 0.0) -> None:
+        self.delay_s = delay_s
+
+    def process(self, frames: list[Frame]) -> list[FrameResult]:
+        time.sleep(self.delay_s)
+        return [result_for(frame) for frame in frames]
+
+    def __call__(self, frame: Frame) -> FrameResult:
+        return self.process([frame])[0]
+
+    def reset(self, camera: str | None = None) -> None:
+        """Nothing is remembered."""
+
+
+def result_for(frame: Frame) -> FrameResult:
+    header = Header(frame.camera, frame.frame_id, frame.stamp_ns, frame.size_hw)
+    tracks = make_tracks(1, HALPE136)
+    tracks.poses.keypoints[0, 0, 0] = frame.image[0, 0, 0]
+    return FrameResult(header, tracks, {"pose": 1.0})
+
+
+def make_tracks(count: int, skeleton: Skeleton, seed: int = 0) -> Tracks:
+    rng = np.random.default_rng(seed)
+    joints = len(skeleton)
+    corner = rng.uniform(0, 200, (count, 2))
+    boxes = np.concatenate([corner, corner + rng.uniform(10, 200, (count, 2))], 1)
+    poses = Poses(
+        rng.uniform(0, 400, (count, joints, 2)).astype(np.float32),
+        rng.uniform(0.3, 1, (count, joints)).astype(np.float32),
+        boxes.astype(np.float32),
+        rng.uniform(0.5, 1, count).astype(np.float32),
+        np.arange(count),
+        skeleton,
+    )
+    numbers = np.arange(1, count + 1)
+    states = np.full(count, TrackState.TRACKED, np.uint8)
+    zeros = np.zeros(count, np.float32)
+    velocities = np.zeros((count, 2), np.float32)
+    return Tracks(numbers, numbers + 10, poses, states, velocities, zeros + 3, zeros, zeros + 0.5)
+
+
+def environment(domain: int) -> RosEnvironment:
+    return RosEnvironment(domain_id=domain, discovery_range="LOCALHOST")
+
+
+class FarEnd(Participant):
+    """A second process's view in this one: publishes images, collects what the node says."""
+
+    def __init__(self, domain: int) -> None:
+        super().__init__("far_end", "/", environment(domain))
+
+    def collect(self, topic: str, type_name: str, **options: Any) -> list[Any]:
+        found: list[Any] = []
+
+        def keep(samples: list[Any]) -> None:
+            found.extend(self.types.deserialize(s.cdr, type_name) for s in samples)
+
+        self.subscribe(topic, type_name, keep, "reliable", depth=100, **options)
+        return found
+
+    def image(self, stamp_ns: int, value: int = 0, **changes: Any) -> Any:
+        height, width = 8, 16
+        fields = {
+            "header": self.messages.Header(
+                stamp=self.messages.Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9),
+                frame_id="optical",
+            ),
+            "height": height,
+            "width": width,
+            "encoding": "rgb8",
+            "step": 3 * width,
+            "data": np.full(height * width * 3, value, np.uint8),
+        }
+        return self.types.new(IMAGE, **{**fields, **changes})
+
+
+@contextmanager
+def node_process(
+    domain: int, code: str = "", *, delay_s: float = 0.0
+) -> Iterator[subprocess.Popen[str]]:
+    """A node in a process of its own; ``code`` is Python that makes its NodeConfig ``config``."""
+    script = (
+        "import logging, sys\n"
+        f"sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]\n"
+        "logging.basicConfig(level='INFO')\n"
+        "from alphapose_ros.dds.node_config import CameraTopics, NodeConfig\n"
+        "from alphapose_ros.dds.pose_node import run_node\n"
+        "from dds_helpers import FakePipeline\n"
+        f"config = NodeConfig()\n{code}\n"
+        f"make = lambda _: FakePipeline({delay_s})\n"
+        "from dds_helpers import MiniSession\n"
+        "sys.exit(run_node(config, None, make_pipeline=make, make_session=MiniSession))\n"
+    )
+    variables = {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("ROS_", "RMW_", "CYCLONE"))},
+        "ROS_DOMAIN_ID": str(domain),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], env=variables, stderr=subprocess.PIPE, text=True
+    )
+    lines: list[str] = []
+    reader = threading.Thread(target=lambda: lines.extend(process.stderr), daemon=True)
+    reader.start()
+    process.lines = lines  # type: ignore[attr-defined]
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+        finally:
+            reader.join(5)
+
+
+def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -> None:
+    """Fail with ``what`` if ``condition`` does not become true."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, f"waited {timeout_s} s in vain for: {what}"
+        time.sleep(0.01)
+
+
+class MiniSession:
+    def __init__(self, pipeline: Any, on_result: Any) -> None:
+        self.pipeline, self.on_result = pipeline, on_result
+        self.box: dict[str, Frame] = {}
+        self.condition = threading.Condition()
+        self.closed = False
+        self.thread = threading.Thread(target=self.work)
+        self.thread.start()
+
+    def submit(self, frame: Frame) -> None:
+        with self.condition:
+            self.box[frame.camera] = frame
+            self.condition.notify()
+
+    def reset(self, camera: str) -> None:
+        pass
+
+    def statistics(self) -> dict[str, Any]:
+        return {}
+
+    def work(self) -> None:
+        while True:
+            with self.condition:
+                self.condition.wait_for(lambda: self.box or self.closed)
+                if self.closed:
+                    return
+                frames, self.box = list(self.box.values()), {}
+            for frame, result in zip(frames, self.pipeline.process(frames), strict=True):
+                self.on_result(frame, result)
+
+    def close(self) -> None:
+        with self.condition:
+            self.closed = True
+            self.condition.notify()
+        self.thread.join()

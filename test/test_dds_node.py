@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The embedded node over a real middleware: two processes on loopback, no networks inside."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dds_helpers import IMAGE, POSES, FarEnd, node_process, wait_for
+
+from alphapose_ros.base.skeletons import HALPE136
+from alphapose_ros.output.messages import result_of, stamp_of
+
+_DOMAINS = count(os.getpid() % 100)
+
+
+@pytest.fixture
+def domain() -> int:
+    """A DDS domain of the test's own, 1..100."""
+    return 1 + next(_DOMAINS) % 100
+
+
+@pytest.fixture
+def far(domain: int) -> Iterator[FarEnd]:
+    with FarEnd(domain) as end:
+        yield end
+
+
+def nose_x(message: object) -> float:
+    return float(message.poses[0].keypoints[0])
+
+
+def test_an_image_comes_back_as_people(domain: int, far: FarEnd) -> None:
+    poses = far.collect("/poses", POSES)
+    images = far.publisher("/image", IMAGE)
+    far.start()
+    with node_process(domain):
+        wait_for(lambda: images.matched, "the node's subscription")
+        stamp = 5 * 10**9 + 7
+        images.publish(far.image(stamp, 42))
+        wait_for(lambda: poses, "poses")
+    message = poses[0]
+    assert stamp_of(message) == stamp
+    assert message.header.frame_id == message.spatial_frame == "optical"
+    assert (message.image_width, message.image_height) == (16, 8)
+    assert nose_x(message) == 42
+    result = result_of(message, {"halpe136": HALPE136})
+    assert result.tracks.poses.keypoints.shape == (1, 136, 2)
+
+
+def test_two_cameras_keep_apart_and_one_may_stop(domain: int, far: FarEnd) -> None:
+    found = {name: far.collect(f"/{name}/poses", POSES) for name in ("front", "rear")}
+    images = {name: far.publisher(f"/{name}_cam/image", IMAGE) for name in found}
+    far.start()
+    config = (
+        "config = NodeConfig(cameras=(CameraTopics('front', 'front_cam/image'),"
+        " CameraTopics('rear', 'rear_cam/image')))"
+    )
+    with node_process(domain, config):
+        wait_for(lambda: all(p.matched for p in images.values()), "both subscriptions")
+        for i in range(1, 6):
+            images["front"].publish(far.image(i * 10**9, 10))
+            images["rear"].publish(far.image(i * 10**9, 20))
+            wait_for(lambda i=i: all(len(f) >= i for f in found.values()), "both cameras")
+        for i in range(6, 11):  # the rear camera has stopped
+            images["front"].publish(far.image(i * 10**9, 10))
+            wait_for(lambda i=i: len(found["front"]) >= i, "the front camera alone")
+    assert {nose_x(m) for m in found["front"]} == {10}
+    assert {nose_x(m) for m in found["rear"]} == {20}
+    assert len(found["rear"]) == 5
+
+
+def test_a_flood_keeps_the_newest(domain: int, far: FarEnd) -> None:
+    poses = far.collect("/poses", POSES)
+    images = far.publisher("/image", IMAGE)
+    far.start()
+    with node_process(domain, delay_s=0.05):
+        wait_for(lambda: images.matched, "the node's subscription")
+        behind = []
+        for i in range(1, 401):
+            images.publish(far.image(i * 10**6))
+            time.sleep(1 / 200)
+            if poses:
+                behind.append(i - stamp_of(poses[-1]) // 10**6)
+        wait_for(lambda: poses and stamp_of(poses[-1]) == 400 * 10**6, "the last image")
+    stamps = [stamp_of(m) // 10**6 for m in poses]
+    assert stamps == sorted(set(stamps))
+    assert len(stamps) < 200  # most were dropped: the worker makes 20 a second
+    # A queue would fall behind ever more: 9 of 10 images wait. The newest wins instead.
+    half = len(behind) // 2
+    assert np.median(behind[half:]) < 2 * max(np.median(behind[:half]), 20)
+
+
+def test_who_comes_late_gets_the_skeleton(domain: int) -> None:
+    with node_process(domain) as node:
+        wait_for(lambda: any("-> /poses" in line for line in node.lines), "the node")
+        with FarEnd(domain) as far:
+            found = far.collect("/skeleton", "alphapose_ros/msg/Skeleton", latched=True)
+            far.start()
+            wait_for(lambda: found, "the latched skeleton")
+    (message,) = found
+    assert message.name == "halpe136"
+    assert message.keypoint_names == list(HALPE136.keypoint_names)
+    assert message.edges.reshape(-1, 2).tolist() == [list(edge) for edge in HALPE136.edges]
+    assert {p.name: (p.first, p.count) for p in message.parts}["face"] == (26, 68)
+
+
+def test_bad_images_give_one_line_each_and_the_node_goes_on(domain: int, far: FarEnd) -> None:
+    poses = far.collect("/poses", POSES)
+    images = far.publisher("/image", IMAGE)
+    far.start()
+    bad = {
+        "unknown encoding": far.image(1, encoding="yuv9"),
+        "truncated image": far.image(1, data=np.zeros(5, np.uint8)),
+        "got 0x0": far.image(1, height=0, width=0),
+        "got 4000000000x8": far.image(1, width=4_000_000_000),
+        "expected a step of": far.image(1, step=3),
+    }
+    with node_process(domain) as node:
+        wait_for(lambda: images.matched, "the node's subscription")
+        for message in list(bad.values()) * 3:
+            images.publish(message)
+            time.sleep(0.02)
+        images.publish(far.image(10**9, 7))
+        wait_for(lambda: poses, "poses after bad images")
+    errors = [line for line in node.lines if "ERROR" in line]
+    for text in bad:
+        assert sum(text in line for line in errors) == 1, (text, node.lines)
+    assert len(errors) == len(bad)
+    assert all("/image:" in line for line in errors)
+    assert "Traceback" not in "".join(node.lines)
+    assert nose_x(poses[0]) == 7
+
+
+def test_stamps_late_zero_and_a_new_clock(domain: int, far: FarEnd) -> None:
+    poses = far.collect("/poses", POSES)
+    images = far.publisher("/image", IMAGE)
+    far.start()
+    with node_process(domain) as node:
+        wait_for(lambda: images.matched, "the node's subscription")
+
+        def send(stamp_ns: int, value: int, *, heard: bool) -> None:
+            images.publish(far.image(stamp_ns, value))
+            if heard:
+                wait_for(lambda: poses and nose_x(poses[-1]) == value, f"image {value}")
+            else:
+                time.sleep(0.1)
+
+        send(10 * 10**9, 1, heard=True)
+        send(10 * 10**9, 2, heard=False)  # repeated
+        send(10 * 10**9 - 1000, 3, heard=False)  # late
+        send(2 * 10**9, 4, heard=True)  # a clock set back by eight seconds
+        send(0, 5, heard=True)  # no stamp
+    assert [nose_x(m) for m in poses] == [1, 4, 5]
+    assert stamp_of(poses[-1]) == 0
+    warnings = [line for line in node.lines if "WARNING" in line]
+    assert sum("clock was set back" in line for line in warnings) == 1
+    assert sum("without stamp" in line for line in warnings) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_two_signals_end_it_cleanly(domain: int, far: FarEnd, number: signal.Signals) -> None:
+    images = far.publisher("/image", IMAGE)
+    far.start()
+    with node_process(domain, delay_s=0.3) as node:
+        wait_for(lambda: images.matched, "the node's subscription")
+        images.publish(far.image(10**9))
+        time.sleep(0.1)  # a frame is in work
+        node.send_signal(number)
+        time.sleep(0.05)
+        if node.poll() is None:
+            node.send_signal(number)
+        assert node.wait(20) == 0
+        assert not _children_of(node.pid)
+    assert "Traceback" not in "".join(node.lines)
+    wait_for(lambda: not images.matched, "the node's farewell")
+
+
+def _children_of(pid: int) -> list[str]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return path.read_text().split() if path.exists() else []
+
+
+def test_ros_tools_would_see_the_node(domain: int, far: FarEnd) -> None:
+    name = "rmw_dds_common/msg/ParticipantEntitiesInfo"
+    nodes: list[object] = []
+
+    def keep(samples: list) -> None:
+        nodes.extend(far.types.deserialize(s.cdr, name).node_entities_info_seq for s in samples)
+
+    images = far.publisher("/ns/cam/image_raw", IMAGE)
+    far.subscribe("ros_discovery_info", name, keep, "reliable", latched=True)
+    far.start()
+    config = (
+        "config = NodeConfig(namespace='/ns', node_name='watcher',"
+        " remaps={'image': 'cam/image_raw'})"
+    )
+    with node_process(domain, config):
+        wait_for(lambda: images.matched, "the remapped subscription")
+
+        def others() -> list:
+            return [n for seq in nodes for n in seq if n.node_name == "watcher"]
+
+        wait_for(others, "the node's announcement")
+        node = others()[-1]
+        assert node.node_namespace == "/ns"
+        assert len(node.reader_gid_seq) == 2  # image, camera_info
+        assert len(node.writer_gid_seq) == 5  # poses, markers, pose_image, skeleton, diagnostics
+        (handle,) = images.writer.get_matched_subscriptions()
+        reader = images.writer.get_matched_subscription_data(handle)
+        gids = {bytes(g.data[:16]) for g in node.reader_gid_seq}
+        assert reader.key.bytes in gids
+        assert far.types.hash(IMAGE).encode() in str(reader.qos).encode()
+
+
+def test_auto_reliability_follows_the_publishers(domain: int, far: FarEnd) -> None:
+    images = far.publisher("/image", IMAGE, "reliable")
+    far.start()
+
+    def asked() -> str:
+        data = [
+            images.writer.get_matched_subscription_data(h)
+            for h in images.writer.get_matched_subscriptions()
+        ]
+        return " ".join(str(d.qos) for d in data if d)
+
+    poses = far.collect("/poses", POSES)
+    with node_process(domain):
+        wait_for(lambda: "Reliability.Reliable" in asked(), "a reliable subscription")
+        other = far.publisher("/image", IMAGE, "best_effort")
+        wait_for(lambda: other.matched, "best effort again")
+        wait_for(lambda: "BestEffort" in asked(), "best effort for both")
+        other.publish(far.image(10**9, 9))
+        wait_for(lambda: poses, "poses from the best effort camera")

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Types on the wire: hashes, names and bytes; the environment; topic names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from cyclonedds.idl import make_idl_struct
+from dds_helpers import make_tracks
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alphapose_ros.base.errors import ConfigError, InputError, TransportError
+from alphapose_ros.base.records import FrameResult, Header, Intrinsics
+from alphapose_ros.base.skeletons import HALPE136
+from alphapose_ros.dds.environment import RosEnvironment
+from alphapose_ros.dds.node_config import CameraTopics, NodeConfig
+from alphapose_ros.dds.types import MessageClasses, WireTypes, topic_name
+from alphapose_ros.output.markers import MarkerWriter
+from alphapose_ros.output.messages import pose_array, skeleton_message
+
+TYPES = WireTypes()
+CLASSES = MessageClasses(TYPES)
+IMAGE = "sensor_msgs/msg/Image"
+ENTITIES = "rmw_dds_common/msg/ParticipantEntitiesInfo"
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [  # as `ros2 topic info -v` shows them
+        (IMAGE, "d31d41a9a4c4bc8eae9be757b0beed306564f7526c88ea6a4588fb9582527d47"),
+        (ENTITIES, "91a0593bacdcc50ea9bdcf849a938b128412cc1ea821245c663bcd26f83c295e"),
+    ],
+)
+def test_known_type_hashes(name: str, digest: str) -> None:
+    assert TYPES.hash(name) == f"RIHS01_{digest}"
+
+
+def test_dds_names() -> None:
+    assert topic_name("/front/poses") == "rt/front/poses"
+    assert topic_name("ros_discovery_info") == "ros_discovery_info"
+    made: Any = TYPES.sample_type("alphapose_ros/msg/PoseArray")
+    assert made.__idl_typename__ == "alphapose_ros::msg::dds_::PoseArray_"
+
+
+def messages() -> dict[str, Any]:
+    result = FrameResult(Header("c", "optical", 3, (480, 640)), make_tracks(3, HALPE136))
+    camera = Intrinsics(500, 500, 320, 240, (480, 640))
+    data = np.arange(11, dtype=np.uint8)
+    gid = TYPES.new("rmw_dds_common/msg/Gid", data=np.arange(16, dtype=np.uint8))
+    return {
+        "alphapose_ros/msg/PoseArray": pose_array(result, CLASSES),
+        "alphapose_ros/msg/Skeleton": skeleton_message(HALPE136, CLASSES),
+        "visualization_msgs/msg/MarkerArray": MarkerWriter().write(result, camera, CLASSES),
+        "sensor_msgs/msg/Image": CLASSES.Image(encoding="x", height=1, width=2, data=data),
+        "sensor_msgs/msg/CompressedImage": CLASSES.CompressedImage(format="png", data=data),
+        "sensor_msgs/msg/CameraInfo": CLASSES.CameraInfo(distortion_model="m", d=np.ones(5)),
+        ENTITIES: TYPES.new(ENTITIES, gid=gid),
+    }
+
+
+@pytest.mark.parametrize("name", messages())
+def test_bytes_equal_those_of_the_dds_library_field_by_field(name: str) -> None:
+    """Two independent writers of CDR, ``rosbags`` and ``cyclonedds``, make the same bytes."""
+    message = messages()[name]
+    cdr = TYPES.serialize(message)
+    assert cdr[:4] == b"\0\1\0\0"
+    slow = make_idl_struct("Slow", "slow", TYPES._members(name))
+    theirs = _as_idl(slow, message).serialize(use_version_2=False)
+    assert theirs == cdr
+    assert TYPES.serialize(TYPES.deserialize(cdr, name)) == cdr
+
+
+def _as_idl(cls: Any, message: Any) -> Any:
+    return cls(*(_value(kind, getattr(message, n)) for n, kind in cls.__annotations__.items()))
+
+
+def _value(kind: Any, value: Any) -> Any:
+    if hasattr(kind, "__idl_typename__"):
+        return _as_idl(kind, value)
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, list):
+        item = kind.__metadata__[0].subtype
+        return [_value(item, v) for v in value]
+    return value
+
+
+@given(st.integers(0, 200))
+def test_truncated_bytes_are_one_clear_error(length: int) -> None:
+    cdr = TYPES.serialize(messages()["sensor_msgs/msg/Image"])
+    if length < len(cdr) - 3:  # the last bytes are padding to four
+        with pytest.raises(InputError, match="expected CDR of sensor_msgs/msg/Image, got"):
+            TYPES.deserialize(cdr[:length], "sensor_msgs/msg/Image")
+
+
+def test_unknown_types_and_fields_are_refused() -> None:
+    with pytest.raises(TransportError, match="unknown message type 'no/msg/Such'"):
+        TYPES.hash("no/msg/Such")
+    with pytest.raises(InputError, match="has no field wdth"):
+        CLASSES.Image(wdth=3)
+
+
+def test_humble_announces_nodes_with_longer_ids() -> None:
+    old = WireTypes("humble")
+    gid = old.new("rmw_dds_common/msg/Gid")
+    assert len(gid.data) == old.gid_size == 24
+    assert TYPES.gid_size == 16
+
+
+def test_the_environment() -> None:
+    default = RosEnvironment.from_variables({})
+    assert (default.domain_id, default.discovery_range) == (0, "SUBNET")
+    local = RosEnvironment.from_variables(
+        {"ROS_DOMAIN_ID": "42", "ROS_AUTOMATIC_DISCOVERY_RANGE": "localhost"}
+    )
+    assert (local.domain_id, local.discovery_range) == (42, "LOCALHOST")
+    assert 'Peer Address="localhost"' in local.cyclone_config()
+    peers = RosEnvironment.from_variables({"ROS_STATIC_PEERS": "10.0.0.1; robot.local ;"})
+    assert peers.static_peers == ("10.0.0.1", "robot.local")
+    assert 'Peer Address="robot.local"' in peers.cyclone_config()
+    off = RosEnvironment.from_variables({"ROS_AUTOMATIC_DISCOVERY_RANGE": "OFF"})
+    assert "ros_discovery_off" in off.cyclone_config()
+    own = RosEnvironment.from_variables({"CYCLONEDDS_URI": "<CycloneDDS/>"})
+    assert own.cyclone_config().endswith(",<CycloneDDS/>")
+    alone = RosEnvironment.from_variables({"ROS_LOCALHOST_ONLY": "1"})
+    assert alone.discovery_range == "LOCALHOST"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("ROS_DOMAIN_ID", "-1"),
+        ("ROS_DOMAIN_ID", "233"),
+        ("ROS_DOMAIN_ID", "two"),
+        ("ROS_DOMAIN_ID", "²"),
+        ("ROS_AUTOMATIC_DISCOVERY_RANGE", "EVERYWHERE"),
+    ],
+)
+def test_bad_variables_are_named(variable: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"{variable}: expected .*, got '{value.upper()}'"):
+        RosEnvironment.from_variables({variable: value.upper()})
+
+
+def test_names_resolve_as_in_ros() -> None:
+    config = NodeConfig(
+        namespace="/robot/", remaps={"image": "cam/image_raw", "/robot/poses": "/p"}
+    )
+    (camera,) = config.cameras
+    assert config.image_topic(camera) == "/robot/cam/image_raw"
+    assert config.camera_info_topic(camera) == "/robot/cam/camera_info"
+    assert config.output_topic(camera, "poses") == "/p"
+    assert config.resolve("~/enable") == "/robot/alphapose_ros/enable"
+    packed = NodeConfig(remaps={"image": "/cam/image_raw"}, image_transport="compressed")
+    assert packed.image_topic(packed.cameras[0]) == "/cam/image_raw/compressed"
+    assert packed.camera_info_topic(packed.cameras[0]) == "/cam/camera_info"
+    root = NodeConfig()
+    assert root.camera_info_topic(root.cameras[0]) == "/camera_info"
+    info = NodeConfig(remaps={"camera_info": "/calibration"})
+    assert info.camera_info_topic(info.cameras[0]) == "/calibration"
+    renamed = NodeConfig(remaps={"__node": "eyes", "__ns": "/head"})
+    assert (renamed.name, renamed.resolve("image")) == ("eyes", "/head/image")
+
+
+def test_several_cameras_have_topics_of_their_own() -> None:
+    config = NodeConfig(
+        cameras=(CameraTopics("front", "/f/image"), CameraTopics("rear", "r/image"))
+    )
+    front, rear = config.cameras
+    assert config.output_topic(front, "poses") == "/front/poses"
+    assert config.output_topic(rear, "skeleton") == "/rear/skeleton"
+    assert config.camera_info_topic(rear) == "/r/camera_info"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"cameras": ()}, "at least one"),
+        ({"cameras": (CameraTopics("a"), CameraTopics("a"))}, "unique names"),
+        ({"cameras": (CameraTopics("a/b"),)}, "unique names of letters"),
+        ({"image_transport": "theora"}, "image_transport: expected one of raw, compressed"),
+        ({"reliability": "yes"}, "reliability: expected"),
+        ({"node_name": "a b"}, "node name"),
+        ({"remaps": {"image": "/a b"}}, "expected a ROS name"),
+        ({"marker_depth": 0.0}, "metres > 0"),
+        ({"publish_lost_s": -1.0}, "publish_lost_s: expected seconds >= 0"),
+    ],
+)
+def test_bad_node_configs_are_refused(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        NodeConfig(**changes)
