@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Annotated video and JSON lines: complete at every moment, for nobody too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from alphapose_ros.base.errors import InputError
+from alphapose_ros.base.records import FrameResult, Header, Poses, Tracks, TrackState
+from alphapose_ros.base.skeletons import COCO17
+from alphapose_ros.io.sinks import JsonLinesWriter, VideoWriter, flat_keypoints
+from alphapose_ros.io.sources import open_source
+
+
+def result(states: list[TrackState], stamp_ns: int = 0, camera: str = "front") -> FrameResult:
+    count = len(states)
+    rows = np.arange(count)
+    boxes = np.stack([rows * 10.0, rows + 1.0, rows * 10 + 5.25, rows + 9.0], 1)
+    poses = Poses(
+        np.full((count, 17, 2), 3.14159), np.full((count, 17), 0.5), boxes,
+        np.full(count, 0.8), rows, COCO17,
+    )  # fmt: skip
+    ids = [0 if state == TrackState.TENTATIVE else row + 5 for row, state in enumerate(states)]
+    none = np.zeros(count)
+    tracks = Tracks(ids, rows + 1, poses, states, np.zeros((count, 2)), none, none, none)
+    return FrameResult(Header(camera, "optical", stamp_ns, (48, 64)), tracks)
+
+
+def test_a_line_per_frame_also_when_nobody_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    seen = [TrackState.TRACKED, TrackState.LOST, TrackState.TENTATIVE]
+    with JsonLinesWriter(path) as sink:
+        sink.write(result([], 1_500_000_000))
+        assert path.read_text().count("\n") == 1  # complete although it is still open
+        sink.write(result(seen, 1_600_000_000))
+        sink.write(result([], 0, camera="rear"))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines[0] == {"frame": 0, "stamp": 1.5, "camera": "front", "people": []}
+    assert [(line["camera"], line["frame"]) for line in lines] == [
+        ("front", 0), ("front", 1), ("rear", 0)
+    ]  # fmt: skip
+    first, second = lines[1]["people"]
+    assert first == {
+        "id": 5, "state": "tracked", "score": 0.4, "box": [0.0, 1.0, 5.25, 8.0],
+        "keypoints": [3.14, 3.14, 0.5] * 17,
+    }  # fmt: skip
+    assert (second["id"], second["state"], second["box"][0]) == (0, "tentative", 20.0)
+
+
+def test_keypoints_are_flat_for_nobody_too() -> None:
+    assert flat_keypoints(np.zeros((0, 17, 2)), np.zeros((0, 17))) == []
+    rows = flat_keypoints(np.array([[[1.239, 2], [3, 4]]]), np.array([[0.5, 0.25]]))
+    assert rows == [[1.24, 2.0, 0.5, 3.0, 4.0, 0.25]]
+
+
+def test_a_closed_file_takes_no_line(tmp_path: Path) -> None:
+    sink = JsonLinesWriter(tmp_path / "out.jsonl")
+    sink.close()
+    with pytest.raises(InputError, match="already closed"):
+        sink.write(result([]))
+
+
+@pytest.mark.parametrize("writer", [JsonLinesWriter, lambda path: VideoWriter(path, 10)])
+def test_a_missing_folder_is_refused_before_any_work(tmp_path: Path, writer: type) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        writer(tmp_path / "no" / "out.mp4")
+
+
+def picture(color: tuple[int, int, int], height: int = 48, width: int = 64) -> np.ndarray:
+    return np.full((height, width, 3), color, np.uint8)
+
+
+def test_a_video_is_read_back_in_its_colours(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    with VideoWriter(path, 12.5) as sink:
+        for color in ((220, 30, 30), (30, 220, 30), (30, 30, 220)):
+            sink.write(picture(color))
+            assert not path.exists()  # never half a video under its name
+    assert sorted(tmp_path.iterdir()) == [path]
+    with open_source(str(path)) as source:
+        images = [frame.image for frame in source]
+    assert source.fps == 12.5
+    strongest = [int(image.reshape(-1, 3).mean(0).argmax()) for image in images]
+    assert strongest == [0, 1, 2]
+
+
+def test_images_of_other_and_odd_sizes_fit_into_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    with VideoWriter(path, 10) as sink:
+        for height, width in ((49, 65), (480, 640), (10, 200), (49, 65)):
+            sink.write(picture((200, 200, 200), height, width))
+    with open_source(str(path)) as source:
+        assert {frame.size_hw for frame in source} == {(48, 64)}
+
+
+def test_no_frame_makes_no_video(tmp_path: Path) -> None:
+    VideoWriter(tmp_path / "out.mp4", 10).close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_codec_the_video_becomes_motion_jpeg_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = cv2.VideoWriter
+
+    def poor(path: str, code: int, *rest: object) -> cv2.VideoWriter:
+        known = code == cv2.VideoWriter_fourcc(*"MJPG")
+        return real(path, code, *rest) if known else real()
+
+    poor.fourcc = real.fourcc  # type: ignore[attr-defined]
+    monkeypatch.setattr(cv2, "VideoWriter", poor)
+    with VideoWriter(tmp_path / "out.mp4", 10) as sink:
+        sink.write(picture((1, 2, 3)))
+    assert sink.path == tmp_path / "out.avi"
+    assert sink.path.is_file()
+    assert "no codec" in sink.problems[0]
+
+
+@pytest.mark.parametrize(("name", "fps"), [("out", 10), ("out.mp4", 0), ("out.mp4", float("nan"))])
+def test_impossible_videos_are_refused(tmp_path: Path, name: str, fps: float) -> None:
+    with pytest.raises(InputError):
+        VideoWriter(tmp_path / name, fps)
