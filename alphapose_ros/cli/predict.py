@@ -113,7 +113,7 @@ def _estimate(args: argparse.Namespace, images: list[Image]) -> Iterator[tuple[I
     from alphapose_ros.cli.pipelines import make_pipeline
     from alphapose_ros.imaging import ImageBatch
 
-    boxes = GivenBoxes.read(Path(args.boxes)) if args.boxes else None
+    boxes = GivenBoxes(Path(args.boxes)) if args.boxes else None
     pipeline = make_pipeline(args)
     broken: list[SourceError] = []
     for image, pixels in _readable(
