@@ -17,6 +17,7 @@ from alphapose_ros.tracking.config import TrackerConfig
 from alphapose_ros.tracking.costs import (
     Cue,
     appearance_similarity,
+    center_distances,
     distance_similarity,
     fuse,
     pose_similarity,
@@ -67,13 +68,17 @@ class Cues:
         distance = KalmanFilter(config).center_distance(motion, poses.boxes)
         since_s = np.array([person.since_seen_s(stamp_ns) for person in people])
         similarity, shared = _oks(people, motion, poses, since_s, config)
-        gate = distance <= config.gate
+        # A camera that turns or a person who starts to walk is not where the filter says.
+        limit = config.reach + config.reach_speed * since_s
+        nearness = distance_similarity(center_distances(motion.boxes, poses.boxes), limit[:, None])
+        gate = (distance <= config.gate) | (nearness > 0)
         gate &= size_ratios(motion.boxes, poses.boxes) <= config.size_ratio
         gate |= (iou >= SURE_IOU) | (similarity >= SURE_OKS)
         others: list[Cue] = [(similarity, config.pose_weight * shared)]
         if appearance is not None:
             others.append(_appearance(people, appearance, config))
-        reach = np.maximum(iou, distance_similarity(distance, config.gate))
+        reach = np.maximum(iou, nearness)
+        reach = np.maximum(reach, distance_similarity(distance, config.gate))
         self.overlap = np.where(gate, iou, -np.inf)
         self.near = np.where(gate, fuse([(iou, config.box_weight), *others]), -np.inf)
         self.loose = np.where(gate, fuse([(reach, config.box_weight), *others]), -np.inf)

@@ -36,6 +36,8 @@ class TrackerConfig:
         low_similarity: least overlap of the stage of low scores.
         tentative_similarity: least similarity for tentative tracks.
         gate: largest distance to the predicted centre, in standard deviations.
+        reach: distance to the predicted centre that is allowed in any case, sizes.
+        reach_speed: growth of that distance while the person is unseen, sizes per second.
         size_ratio: largest ratio of the sizes of person and detection.
         speed_std: spread of people's speed in the image, sizes per second.
         speed_memory_s: time after which a person's velocity is forgotten (to 1/e), s.
@@ -59,15 +61,17 @@ class TrackerConfig:
     max_lost_s: float = 3.0
     publish_lost_s: float = 0.0
     joint_score: float = 0.1
-    pose_tolerance: float = 2.0
+    pose_tolerance: float = 1.5
     box_weight: float = 1.0
     pose_weight: float = 1.0
     appearance_weight: float = 1.0
     match_similarity: float = 0.3
-    rematch_similarity: float = 0.25
-    low_similarity: float = 0.4
+    rematch_similarity: float = 0.35
+    low_similarity: float = 0.5
     tentative_similarity: float = 0.25
     gate: float = 3.5
+    reach: float = 0.3
+    reach_speed: float = 1.0
     size_ratio: float = 2.0
     speed_std: float = 0.8
     speed_memory_s: float = 3.0
@@ -87,11 +91,12 @@ class TrackerConfig:
             self._check(name, 0 <= getattr(self, name) <= 1, "a number in [0, 1]")
         for name in (
             "confirm_s", "tentative_lost_s", "gap_s", "max_lost_s", "publish_lost_s",
-            "box_weight", "pose_weight", "appearance_weight", "smoothing_speed_coefficient",
+            "box_weight", "pose_weight", "reach_speed", "appearance_weight",
+            "smoothing_speed_coefficient",
         ):  # fmt: skip
             self._check(name, getattr(self, name) >= 0, "a number >= 0")
         for name in (
-            "pose_tolerance", "gate", "speed_std", "speed_memory_s", "growth_std",
+            "pose_tolerance", "gate", "reach", "speed_std", "speed_memory_s", "growth_std",
             "position_noise", "extent_noise", "smoothing_min_cutoff_hz",
         ):  # fmt: skip
             self._check(name, getattr(self, name) > 0, "a number > 0")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from alphapose_ros.base.boxes import box_area
+from alphapose_ros.base.boxes import box_area, box_center
 from alphapose_ros.base.keypoints import oks
 
 FloatArray = NDArray[np.floating]
@@ -50,9 +50,16 @@ def pose_similarity(
     return similarity, np.asarray(shared.any(-1))
 
 
-def distance_similarity(distances: FloatArray, gate: float) -> FloatArray:
-    """Distances in standard deviations -> 1 at the prediction, falling to 0 at the gate."""
+def distance_similarity(distances: FloatArray, gate: float | FloatArray) -> FloatArray:
+    """Distances -> 1 at the prediction, falling to 0 at the gate, which has the same unit."""
     return np.maximum(1 - (distances / gate) ** 2, 0)
+
+
+def center_distances(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Distances of the centres in sizes of the first box, (T, 4) and (N, 4) -> (T, N)."""
+    sizes = np.sqrt(np.maximum(box_area(first), 1))
+    gap = box_center(first)[:, None] - box_center(second)[None]
+    return np.sqrt((gap**2).sum(-1)) / sizes[:, None]
 
 
 def appearance_similarity(first: FloatArray, second: FloatArray) -> FloatArray:
