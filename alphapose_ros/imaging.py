@@ -27,7 +27,9 @@ class ImageBatch:
         sizes_hw: per image (height, width).
     """
 
-    def __init__(self, atlas: Tensor, tops: Sequence[int], sizes_hw: Sequence[tuple[int, int]]):
+    def __init__(
+        self, atlas: Tensor, tops: Sequence[int], sizes_hw: Sequence[tuple[int, int]]
+    ) -> None:
         self._atlas = atlas
         self._tops = tuple(tops)
         self.sizes_hw = tuple(sizes_hw)
@@ -39,7 +41,7 @@ class ImageBatch:
     def upload(
         cls, images: Sequence[NDArray[np.uint8]], device: torch.device | str = "cpu"
     ) -> ImageBatch:
-        """Bring (H, W, 3) uint8 RGB images onto ``device``; the bytes travel, floats are made there.
+        """Bring (H, W, 3) uint8 RGB images onto ``device``; bytes travel, floats are made there.
 
         Raises:
             InputError: an image of another type or shape.

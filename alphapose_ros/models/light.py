@@ -90,7 +90,7 @@ def _same_padded(block: nn.Module, x: Tensor) -> Tensor:
     """Run a trunk block; ahead of its stride-2 convolution one pixel is added right and below."""
     layers = getattr(block, "conv", block)
     out = x
-    for layer in layers:  # type: ignore[attr-defined]
+    for layer in layers:  # type: ignore[union-attr]
         conv = layer[0] if isinstance(layer, nn.Sequential) else layer
         if isinstance(conv, nn.Conv2d) and conv.stride == (2, 2):
             out = functional.pad(out, (0, 1, 0, 1))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def mirror(images: Tensor) -> Tensor:
@@ -56,3 +56,25 @@ def flip_average(
     """
     mirrored = flip_maps(network(mirror(crops)), permutation)
     return (network(crops) + (shift_right(mirrored) if shift else mirrored)) / 2
+
+
+class FlipTested(nn.Module):
+    """A decoded pose network that also looks into the mirror; twice the time of the network.
+
+    Args:
+        decoded: with ``maps(crops)`` and ``decode(maps)`` (``models.export.DecodedPose``).
+        permutation: (K,) :attr:`Skeleton.flip_permutation`.
+    """
+
+    permutation: Tensor
+
+    def __init__(self, decoded: nn.Module, permutation: NDArray) -> None:
+        super().__init__()
+        self.decoded = decoded
+        self.register_buffer("permutation", torch.as_tensor(permutation), persistent=False)
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints (N, K, 2) in map units and scores (N, K), as the network alone gives."""
+        maps: Callable[[Tensor], Tensor] = self.decoded.maps  # type: ignore[assignment]
+        decode: Callable[[Tensor], tuple[Tensor, Tensor]] = self.decoded.decode  # type: ignore[assignment]
+        return decode(flip_average(maps, crops, self.permutation))

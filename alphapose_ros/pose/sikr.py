@@ -43,7 +43,9 @@ def normalise(
         if tail_cut > 0:
             floor = score[..., None, None] * tail_cut
             confidence = confidence.where(confidence >= floor, confidence.new_zeros(()))
-        return confidence / confidence.sum((-2, -1), keepdim=True), score
+        # Logits can be so low that every confidence is 0: a finite point with score 0 comes out.
+        total = confidence.sum((-2, -1), keepdim=True)
+        return confidence / total.clamp(min=torch.finfo(confidence.dtype).tiny), score
     if kind == "softmax":
         probability = logits.flatten(-2).softmax(-1).view_as(logits)
     elif kind == "divide_sum":
@@ -133,6 +135,8 @@ class SikrDecoder(nn.Module):
         tail_cut: see :func:`normalise`.
         supervised: (K,) bool; joints that training never taught get score 0. None: all taught.
     """
+
+    supervised: Tensor | None
 
     def __init__(
         self, norm: str = "sigmoid", tail_cut: float = 0.0, supervised: Tensor | None = None

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One configuration: the rooms' own dataclasses side by side, read strictly from YAML.
+
+The file is a ROS 2 parameter file (``/**: ros__parameters:``), so that the node and the command
+line share it. A key exists once, in the room that uses it; an unknown key is an error.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.detection.config import DetectorConfig
+from alphapose_ros.pose.factory import PoseConfig
+from alphapose_ros.pose.nms_config import PoseNmsConfig
+from alphapose_ros.tracking.config import TrackerConfig
+
+T = TypeVar("T")
+DEVICES = ("auto", "cpu", "cuda")
+PRESETS = ("nano",)
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """Everything between an image and its people.
+
+    Attributes:
+        device: auto (CUDA where there is one), cpu, cuda or cuda:N.
+        threads: CPU threads of the networks; 0 leaves PyTorch's choice.
+        detector: see :class:`DetectorConfig`.
+        pose: see :class:`PoseConfig`.
+        nms: see :class:`PoseNmsConfig`.
+        tracker: see :class:`TrackerConfig`.
+    """
+
+    device: str = "auto"
+    threads: int = 0
+    detector: DetectorConfig = field(default_factory=DetectorConfig)
+    pose: PoseConfig = field(default_factory=PoseConfig)
+    nms: PoseNmsConfig = field(default_factory=PoseNmsConfig)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+
+    def __post_init__(self) -> None:
+        if self.device.partition(":")[0] not in DEVICES:
+            raise ConfigError(f"device: expected {', '.join(DEVICES)}, got {self.device!r}")
+        if self.threads < 0:
+            raise ConfigError(f"threads: expected 0 or more, got {self.threads}")
+
+    @classmethod
+    def from_file(cls, path: Path) -> PipelineConfig:
+        """Read a parameter file; what belongs to the node alone is left to the node.
+
+        Raises:
+            ConfigError: unreadable, an unknown key, a wrong type or value.
+        """
+        return build(cls, split_parameters(read_parameters(path))[0])
+
+    @classmethod
+    def preset(cls, name: str) -> PipelineConfig:
+        """A named configuration.
+
+        Raises:
+            ConfigError: no such preset.
+        """
+        if name not in PRESETS:
+            raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
+        return cls()
+
+
+def read_parameters(path: Path) -> dict[str, Any]:
+    """The nested parameters of a ROS 2 parameter file; dotted keys are unfolded.
+
+    Sections of several nodes are merged in the file's order.
+
+    Raises:
+        ConfigError: missing, not YAML, or without a ``ros__parameters`` section.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read parameters: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from error
+    out: dict[str, Any] = {}
+    sections = content.values() if isinstance(content, Mapping) else ()
+    found = [s["ros__parameters"] for s in sections if _has_parameters(s)]
+    if not found:
+        raise ConfigError(f"{path}: expected '/**:' with 'ros__parameters:' below it")
+    for section in found:
+        _merge(out, section or {})
+    return out
+
+
+def split_parameters(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parameters of the pipeline, and all the others, which a front must know."""
+    names = {item.name for item in dataclasses.fields(PipelineConfig)}
+    mine = {key: value for key, value in values.items() if key in names}
+    return mine, {key: value for key, value in values.items() if key not in names}
+
+
+def build(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
+    """Make a config dataclass of nested values; the same keys, the same types, nothing else.
+
+    An integer is taken where a float is meant.
+
+    Raises:
+        ConfigError: names the dotted key, what was expected and what came.
+    """
+    types = typing.get_type_hints(kind)
+    known = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    arguments: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, 1)
+            hint = f"; did you mean {prefix}{close[0]}?" if close else ""
+            raise ConfigError(f"unknown parameter {prefix}{key}{hint}")
+        arguments[key] = _converted(types[key], value, f"{prefix}{key}")
+    return kind(**arguments)
+
+
+def _converted(kind: Any, value: Any, name: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{name}: expected a section of parameters, got {value!r}")
+        return build(typing.cast(type, kind), value, f"{name}.")
+    if kind is float and type(value) is int:
+        return float(value)
+    origin = typing.get_origin(kind)
+    if origin is list:
+        (inner,) = typing.get_args(kind)
+        if not isinstance(value, list) or any(type(v) is not inner for v in value):
+            raise ConfigError(f"{name}: expected a list of {inner.__name__}, got {value!r}")
+        return list(value)
+    if type(value) is not kind:
+        raise ConfigError(f"{name}: expected {kind.__name__}, got {value!r}")
+    return value
+
+
+def _has_parameters(section: Any) -> bool:
+    return isinstance(section, Mapping) and "ros__parameters" in section
+
+
+def _merge(target: dict[str, Any], source: Mapping[str, Any]) -> None:
+    for key, value in source.items():
+        head, _, rest = str(key).partition(".")
+        if rest:
+            _merge(target, {head: {rest: value}})
+        elif isinstance(value, Mapping):
+            below = target.setdefault(head, {})
+            if not isinstance(below, dict):
+                raise ConfigError(f"{head}: both a value and a section of parameters")
+            _merge(below, value)
+        else:
+            target[head] = value

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Average precision, areas under curves and bootstrap intervals, for poses and boxes alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.floating]
+THRESHOLDS = np.arange(0.5, 1.0, 0.05).round(2)
+_RECALLS = np.linspace(0, 1, 101)
+
+
+@dataclass(frozen=True)
+class ImageMatches:
+    """What matching found in one image, by COCO's rules.
+
+    Attributes:
+        scores: (D,) of the detections, best first.
+        hits: (T, D) true where a detection took a ground truth at threshold t.
+        ignored: (T, D) true where it counts neither way.
+        truths: ground truths that count.
+    """
+
+    scores: FloatArray
+    hits: NDArray[np.bool_]
+    ignored: NDArray[np.bool_]
+    truths: int
+
+
+def match_image(
+    similarity: FloatArray,
+    scores: FloatArray,
+    ignore_truth: NDArray[np.bool_],
+    thresholds: FloatArray = THRESHOLDS,
+    crowd: NDArray[np.bool_] | None = None,
+) -> ImageMatches:
+    """Match detections to ground truths greedily, best score first (COCO evaluation).
+
+    Args:
+        similarity: (D, G) IoU or OKS.
+        scores: (D,).
+        ignore_truth: (G,) truths whose match counts neither way.
+        thresholds: (T,).
+        crowd: (G,) truths that any number of detections may take.
+    """
+    order = np.argsort(-scores, kind="stable")
+    similarity, count = similarity[order], len(scores)
+    crowd = np.zeros(len(ignore_truth), bool) if crowd is None else crowd
+    hits = np.zeros((len(thresholds), count), bool)
+    ignored = np.zeros((len(thresholds), count), bool)
+    for t, threshold in enumerate(thresholds):
+        free = np.ones(len(ignore_truth), bool)
+        for d in range(count):
+            usable = (free | crowd) & (similarity[d] >= min(threshold, 1 - 1e-10))
+            chosen = usable & ~ignore_truth if (usable & ~ignore_truth).any() else usable
+            if not chosen.any():
+                continue
+            # Of equal ones the last, as the reference implementation does.
+            best = int(np.flatnonzero(chosen)[::-1][np.argmax(similarity[d][chosen][::-1])])
+            free[best] = False
+            hits[t, d], ignored[t, d] = not ignore_truth[best], ignore_truth[best]
+    return ImageMatches(scores[order], hits, ignored, int((~ignore_truth).sum()))
+
+
+def average_precision(images: Sequence[ImageMatches]) -> FloatArray:
+    """AP per threshold (T,): precision at 101 recalls, made monotonous (COCO). NaN: no truths."""
+    count = len(images[0].hits) if images else len(THRESHOLDS)
+    truths = sum(image.truths for image in images)
+    if truths == 0:
+        return np.full(count, np.nan)
+    scores = np.concatenate([image.scores for image in images])
+    order = np.argsort(-scores, kind="stable")
+    hits = np.concatenate([image.hits for image in images], 1)[:, order]
+    ignored = np.concatenate([image.ignored for image in images], 1)[:, order]
+    out = np.zeros(count)
+    for t in range(count):
+        counted = hits[t][~ignored[t]]
+        true, false = np.cumsum(counted), np.cumsum(~counted)
+        recall = true / truths
+        precision = true / np.maximum(true + false, 1)
+        precision = np.maximum.accumulate(precision[::-1])[::-1]
+        at = np.searchsorted(recall, _RECALLS, side="left")
+        reached = at < len(precision)
+        out[t] = precision[at[reached]].sum() / len(_RECALLS)
+    return out
+
+
+def area_under_roc(scores: FloatArray, positive: NDArray[np.bool_]) -> float:
+    """Chance that a positive scores above a negative, ties half; NaN without both."""
+    from scipy.stats import rankdata
+
+    n, m = int(positive.sum()), int((~positive).sum())
+    if n == 0 or m == 0:
+        return float("nan")
+    ranks = rankdata(scores)
+    return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def bootstrap(
+    statistic: Callable[[NDArray[np.intp]], float],
+    count: int,
+    *,
+    repeats: int = 200,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """95 % interval of a statistic of image indices, images drawn with replacement."""
+    rng = np.random.default_rng(seed)
+    values = [statistic(rng.integers(0, count, count)) for _ in range(repeats)]
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    return float(low), float(high)

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``alphapose-ros eval pose``: how well joints are placed in given person boxes.
+
+Every number says what it counts. Only annotated joints (label 2) count for the body; pseudo
+labels (label 1) of faces and hands are reported apart and named so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alphapose_ros.base.errors import InputError
+from alphapose_ros.base.keypoints import joint_similarity, oks
+from alphapose_ros.base.records import Detections, Poses
+from alphapose_ros.base.skeletons import COCO17, HALPE136
+from alphapose_ros.data.people import Annotation, People, read_image, read_people
+from alphapose_ros.eval.metrics import (
+    THRESHOLDS,
+    ImageMatches,
+    area_under_roc,
+    average_precision,
+    bootstrap,
+    match_image,
+)
+from alphapose_ros.imaging import ImageBatch
+from alphapose_ros.pose.estimator import PoseEstimator
+
+Interval = tuple[float, float]
+_BODY = len(COCO17)
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """People of a data set and what the network says of each, row by row."""
+
+    people: People
+    keypoints: NDArray[np.float32]  # (N, K, 2) px
+    scores: NDArray[np.float32]  # (N, K)
+
+    @property
+    def by_image(self) -> list[NDArray[np.intp]]:
+        """Rows per image that has people."""
+        order = np.argsort(self.people.image_rows, kind="stable")
+        stops = np.flatnonzero(np.diff(self.people.image_rows[order])) + 1
+        return np.split(order, stops) if len(order) else []
+
+
+def estimate_people(
+    estimator: PoseEstimator, people: People, on_image: Callable[[], object] = lambda: None
+) -> Estimates:
+    """Run the estimator on the ground-truth box of everybody."""
+    joints = len(people.skeleton)
+    keypoints = np.zeros((len(people), joints, 2), np.float32)
+    scores = np.zeros((len(people), joints), np.float32)
+    index = people.skeleton.source_of(estimator.skeleton)
+    for rows in Estimates(people, keypoints, scores).by_image:
+        image = read_image(people.images[people.image_rows[rows[0]]])
+        boxes = Detections(people.boxes[rows], np.ones(len(rows), np.float32))
+        poses: Poses = estimator(ImageBatch.upload([image], _device(estimator)), [boxes])[0]
+        keypoints[rows] = poses.keypoints[:, index]
+        scores[rows] = np.where(index >= 0, poses.scores[:, index], 0)
+        on_image()
+    return Estimates(people, keypoints, scores)
+
+
+def evaluate_pose(
+    estimator: PoseEstimator,
+    annotations: Path,
+    images: Path,
+    *,
+    keep: Callable[[Annotation], bool] = lambda _: True,
+    on_image: Callable[[], object] = lambda: None,
+) -> dict[str, float | Interval | int]:
+    """All measures of :func:`measure` on a COCO-format file.
+
+    Raises:
+        InputError: nobody with keypoints is in the file.
+    """
+    people = read_people(annotations, images, HALPE136, keep)
+    if len(people) == 0:
+        raise InputError(f"{annotations}: expected people with keypoints, found none")
+    return measure(estimate_people(estimator, people, on_image))
+
+
+def measure(found: Estimates) -> dict[str, float | Interval | int]:
+    """Mean OKS and AP of 17 joints, PCK@0.1, face and hand errors, AUROC of the joint scores.
+
+    Intervals (keys ending in ``_95``) are image bootstraps. OKS takes the annotated area and the
+    COCO sigmas; PCK and part errors are relative to the longer side of the person's box.
+    """
+    people, groups = found.people, found.by_image
+    valid = people.labels[:, :_BODY] == 2
+    counted = valid.any(1)
+    similarity = oks(
+        people.keypoints[:, :_BODY],
+        found.keypoints[:, :_BODY],
+        people.areas,
+        COCO17.sigmas,
+        valid.astype(np.float32),
+    )
+    size = (people.boxes[:, 2:] - people.boxes[:, :2]).max(1)
+    distance = np.linalg.norm(found.keypoints - people.keypoints, axis=-1) / size[:, None]
+    body = people.skeleton.parts["body"]
+    near = (distance[:, body] <= 0.1) & (people.labels[:, body] == 2)
+    known = people.labels[:, body] == 2
+
+    def mean_oks(chosen: Sequence[int] | NDArray[np.intp]) -> float:
+        rows = _rows(groups, chosen)
+        return float(similarity[rows][counted[rows]].mean()) if counted[rows].any() else np.nan
+
+    def pck(chosen: Sequence[int] | NDArray[np.intp]) -> float:
+        rows = _rows(groups, chosen)
+        return float(near[rows].sum() / max(1, known[rows].sum()))
+
+    matches = [_matches(found, rows, valid) for rows in groups]
+
+    def precision(chosen: Sequence[int] | NDArray[np.intp]) -> float:
+        return float(average_precision([matches[i] for i in chosen]).mean())
+
+    everything = np.arange(len(groups))
+    out: dict[str, float | Interval | int] = {
+        "people": int(counted.sum()),
+        "images": len(groups),
+        "joints": int(valid.sum()),
+    }
+    for name, statistic in (("oks", mean_oks), ("ap", precision), ("pck", pck)):
+        out[name] = statistic(everything)
+        out[f"{name}_95"] = bootstrap(statistic, len(groups))
+    per_threshold = average_precision(matches)
+    out |= {f"ap{round(t * 100)}": float(per_threshold[i]) for i, t in ((0, 0.5), (5, 0.75))}
+    return out | _part_errors(found, distance) | _score_quality(found, valid)
+
+
+def _rows(groups: list[NDArray[np.intp]], chosen: Sequence[int] | NDArray[np.intp]) -> NDArray:
+    return np.concatenate([np.zeros(0, np.intp), *(groups[i] for i in chosen)])
+
+
+def _matches(found: Estimates, rows: NDArray[np.intp], valid: NDArray[np.bool_]) -> ImageMatches:
+    """COCO keypoint matching of one image: every person's pose against every person."""
+    people = found.people
+    pairwise = oks(
+        people.keypoints[rows, None, :_BODY],
+        found.keypoints[None, rows, :_BODY],
+        people.areas[rows, None],
+        COCO17.sigmas,
+        valid[rows, None].astype(np.float32),
+    )
+    scores = found.scores[rows, :_BODY].mean(1)
+    ignored = np.logical_not(valid[rows].any(1))
+    return match_image(pairwise.T, scores, ignored, THRESHOLDS)
+
+
+def _part_errors(found: Estimates, distance: NDArray[np.float32]) -> dict[str, float]:
+    """Mean distance over the longer box side of each labelled face or hand, pseudo labels too.
+
+    ``mean_face_error`` is a mean shape's, stretched over the true face's own bounding box: a
+    generous baseline, because the box is not given to the network.
+    """
+    out: dict[str, float] = {}
+    labels = found.people.labels
+    for part in ("face", "left_hand", "right_hand"):
+        joints = found.people.skeleton.parts[part]
+        complete = (labels[:, joints] > 0).all(1)
+        if complete.any():
+            out[f"{part}_error"] = float(distance[complete][:, joints].mean())
+            out[f"{part}_count"] = int(complete.sum())
+    joints = found.people.skeleton.parts["face"]
+    complete = (labels[:, joints] > 0).all(1)
+    if complete.any():
+        truth = found.people.keypoints[complete][:, joints]
+        low, high = truth.min(1, keepdims=True), truth.max(1, keepdims=True)
+        unit = ((truth - low) / np.maximum(high - low, 1e-6)).mean(0)
+        size = (found.people.boxes[complete, 2:] - found.people.boxes[complete, :2]).max(1)
+        error = np.linalg.norm(low + unit * (high - low) - truth, axis=-1) / size[:, None]
+        out["mean_face_error"] = float(error.mean())
+    return out
+
+
+def _score_quality(found: Estimates, valid: NDArray[np.bool_]) -> dict[str, float]:
+    """AUROC of the joint score against a joint similarity above one half, annotated joints."""
+    similarity = joint_similarity(
+        found.people.keypoints[:, :_BODY],
+        found.keypoints[:, :_BODY],
+        found.people.areas,
+        COCO17.sigmas,
+    )
+    return {"auroc": area_under_roc(found.scores[:, :_BODY][valid], similarity[valid] > 0.5)}
+
+
+def _device(estimator: PoseEstimator) -> str:
+    parameter = next(estimator.network.parameters(), None)
+    return "cpu" if parameter is None else str(parameter.device)

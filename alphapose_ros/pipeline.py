@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The story: an image becomes people with whole-body poses and identities."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.base.records import Frame, FrameResult, Header, Poses
+from alphapose_ros.base.skeletons import Skeleton
+from alphapose_ros.config import PipelineConfig
+from alphapose_ros.detection.factory import create_detector
+from alphapose_ros.imaging import ImageBatch
+from alphapose_ros.pose.factory import create_estimator
+from alphapose_ros.pose.nms import PoseNms
+from alphapose_ros.tracking.identities import IdentitySource
+from alphapose_ros.tracking.tracker import Tracker
+
+log = logging.getLogger(__name__)
+
+
+class PosePipeline:
+    """``pipeline(frame)`` -> FrameResult. Models load once; each camera has a tracker of its own.
+
+    Args:
+        config: everything that can be chosen.
+
+    Raises:
+        ConfigError: the device is not there.
+        WeightsError: a weight file is missing or damaged.
+    """
+
+    def __init__(self, config: PipelineConfig) -> None:
+        self.config = config
+        self.device = choose_device(config.device)
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self.detector = create_detector(config.detector, self.device)
+        self.estimator = create_estimator(config.pose, self.device)
+        self.nms = PoseNms(config.nms)
+        self._identities = IdentitySource()
+        self._trackers: dict[str, Tracker] = {}
+
+    @classmethod
+    def from_config(cls, config: PipelineConfig | Path | str) -> PosePipeline:
+        """From a configuration or a parameter file."""
+        if isinstance(config, PipelineConfig):
+            return cls(config)
+        return cls(PipelineConfig.from_file(Path(config)))
+
+    @classmethod
+    def from_preset(cls, name: str = "nano", device: str = "auto") -> PosePipeline:
+        """A named configuration on a device."""
+        return cls(replace(PipelineConfig.preset(name), device=device))
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Of every pose that comes out."""
+        return self.estimator.skeleton
+
+    def __call__(self, frame: Frame) -> FrameResult:
+        """One image: detect, estimate, remove redundant poses, track."""
+        return self.process([frame])[0]
+
+    def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
+        """Images of several cameras at once; the networks see all their people in one batch."""
+        watch = _Stopwatch()
+        batch = ImageBatch.upload([frame.image for frame in frames], self.device)
+        watch.lap("upload")
+        detections = self.detector(batch)
+        watch.lap("detect")
+        candidates = self.estimator(batch, detections)
+        watch.lap("pose")
+        poses = [self.nms(each) for each in candidates]
+        watch.lap("nms")
+        tracks = [
+            self._tracker(frame.camera).update(each, frame.stamp_ns)
+            for frame, each in zip(frames, poses, strict=True)
+        ]
+        watch.lap("track")
+        return [
+            FrameResult(_header(frame), each, watch.laps_ms)
+            for frame, each in zip(frames, tracks, strict=True)
+        ]
+
+    def detect_and_estimate(self, batch: ImageBatch) -> list[Poses]:
+        """Poses without identities, one record per image: for single images."""
+        return [self.nms(poses) for poses in self.estimator(batch, self.detector(batch))]
+
+    def reset(self, camera: str | None = None) -> None:
+        """Forget the people of one camera, or of all; their numbers are not given again."""
+        for name, tracker in self._trackers.items():
+            if camera in (None, name):
+                tracker.reset()
+
+    def warm_up(self, size_hw: tuple[int, int] = (480, 640)) -> None:
+        """Run the networks once, so that the first image is not the slow one."""
+        batch = ImageBatch.upload([np.zeros((*size_hw, 3), np.uint8)], self.device)
+        self.estimator(batch, self.detector(batch))
+
+    def _tracker(self, camera: str) -> Tracker:
+        if camera not in self._trackers:
+            self._trackers[camera] = Tracker(self.config.tracker, self.skeleton, self._identities)
+        return self._trackers[camera]
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is CUDA where there is one, else the CPU with a warning.
+
+    Raises:
+        ConfigError: CUDA was asked for by name and is not there.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        log.warning("no CUDA device: the networks run on the CPU")
+        return torch.device("cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device: expected one of {torch.cuda.device_count()} CUDA devices, got {name!r}"
+        )
+    return device
+
+
+def _header(frame: Frame) -> Header:
+    return Header(frame.camera, frame.frame_id, frame.stamp_ns, frame.size_hw)
+
+
+class _Stopwatch:
+    """Milliseconds between laps."""
+
+    def __init__(self) -> None:
+        self.laps_ms: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """The time since the last lap belongs to ``name``."""
+        now = time.perf_counter()
+        self.laps_ms[name], self._last = (now - self._last) * 1e3, now

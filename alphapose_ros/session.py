@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cameras in, results out: the newest image of each camera wins, one worker does the work.
+
+A camera that sends faster than the worker works has its waiting image replaced, never queued, so
+the age of what is worked on stays below one turn of the worker, at any input rate.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from alphapose_ros.base.errors import AlphaPoseError
+from alphapose_ros.base.records import Frame, FrameResult
+
+log = logging.getLogger(__name__)
+
+_MEMORY = 0.1  # share of the newest value in the running means
+
+
+class Pipeline(Protocol):
+    """What a session needs of a pipeline."""
+
+    def process(self, frames: list[Frame]) -> list[FrameResult]:
+        """Results of frames of different cameras."""
+
+    def reset(self, camera: str | None = None) -> None:
+        """Forget people."""
+
+
+@dataclass(frozen=True)
+class CameraStatistics:
+    """Counts since the session began, and running means.
+
+    Attributes:
+        received, processed: images. dropped: replaced by a newer one before their turn.
+        failed: images on which the pipeline raised an error.
+        people: in the last result.
+        rate_hz: results per second.
+        input_age_ms: from the image's stamp to the start of the work.
+        latency_ms: from the image's stamp to its result.
+        stages_ms: per stage of the pipeline.
+    """
+
+    received: int = 0
+    processed: int = 0
+    dropped: int = 0
+    failed: int = 0
+    people: int = 0
+    rate_hz: float = 0.0
+    input_age_ms: float = 0.0
+    latency_ms: float = 0.0
+    stages_ms: dict[str, float] = field(default_factory=dict)
+
+
+class Session:
+    """A worker thread around a pipeline.
+
+    Args:
+        pipeline: see :class:`Pipeline`.
+        on_result: called on the worker's thread with every frame and its result.
+        clock_ns: the clock of the stamps.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        on_result: Callable[[Frame, FrameResult], None],
+        *,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._pipeline, self._on_result, self._clock_ns = pipeline, on_result, clock_ns
+        self._changed = threading.Condition()
+        self._mailboxes: dict[str, Frame] = {}
+        self._resets: list[str | None] = []
+        self._statistics: dict[str, CameraStatistics] = {}
+        self._finished_ns: dict[str, int] = {}
+        self._open = True
+        self._worker = threading.Thread(target=self._work, name="alphapose-worker", daemon=True)
+        self._worker.start()
+
+    def submit(self, frame: Frame) -> None:
+        """Leave a camera's newest image; one that still waits is replaced. Never blocks."""
+        with self._changed:
+            if not self._open:
+                return
+            dropped = frame.camera in self._mailboxes
+            self._count(frame.camera, received=1, dropped=int(dropped))
+            self._mailboxes[frame.camera] = frame
+            self._changed.notify()
+
+    def reset(self, camera: str | None = None) -> None:
+        """Forget the people of a camera, or of all, before the next image is worked on."""
+        with self._changed:
+            self._resets.append(camera)
+            self._changed.notify()
+
+    def statistics(self) -> dict[str, CameraStatistics]:
+        """A snapshot per camera."""
+        with self._changed:
+            return dict(self._statistics)
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Stop after the images in work; those that wait are given up. May be called twice."""
+        with self._changed:
+            self._open = False
+            self._mailboxes.clear()
+            self._changed.notify()
+        if self._worker is not threading.current_thread():
+            self._worker.join(timeout_s)
+            if self._worker.is_alive():
+                log.warning("the worker did not stop within %.0f s", timeout_s)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._mailboxes or self._resets or not self._open)
+                if not self._open:
+                    return
+                frames, self._mailboxes = list(self._mailboxes.values()), {}
+                resets, self._resets = self._resets, []
+            for camera in resets:
+                self._pipeline.reset(camera)
+            if frames:
+                self._turn(frames)
+
+    def _turn(self, frames: list[Frame]) -> None:
+        """Work on the newest images of all cameras; an error costs these images only."""
+        begun = self._clock_ns()
+        try:
+            results = self._pipeline.process(frames)
+            for frame, result in zip(frames, results, strict=True):
+                self._on_result(frame, result)
+                self._note(frame, result, begun)
+        except AlphaPoseError as error:
+            log.error("%s: %s", ", ".join(f.camera for f in frames), error)
+            self._fail(frames)
+        except Exception:  # a live node outlives a bug; it is logged whole
+            log.exception("%s: the pipeline failed", ", ".join(f.camera for f in frames))
+            self._fail(frames)
+
+    def _fail(self, frames: list[Frame]) -> None:
+        with self._changed:
+            for frame in frames:
+                self._count(frame.camera, failed=1)
+
+    def _note(self, frame: Frame, result: FrameResult, begun_ns: int) -> None:
+        now = self._clock_ns()
+        with self._changed:
+            old = self._statistics.get(frame.camera, CameraStatistics())
+            last = self._finished_ns.get(frame.camera)
+            self._finished_ns[frame.camera] = now
+            rate = 1e9 / max(1, now - last) if last else 0.0
+            first = old.processed == 0
+            self._statistics[frame.camera] = replace(
+                old,
+                processed=old.processed + 1,
+                people=len(result.tracks),
+                rate_hz=_mean(old.rate_hz, rate, old.processed < 2),
+                input_age_ms=_mean(old.input_age_ms, (begun_ns - frame.stamp_ns) / 1e6, first),
+                latency_ms=_mean(old.latency_ms, (now - frame.stamp_ns) / 1e6, first),
+                stages_ms={
+                    stage: _mean(old.stages_ms.get(stage, 0.0), value, first)
+                    for stage, value in result.timings_ms.items()
+                },
+            )
+
+    def _count(self, camera: str, **changes: int) -> None:
+        old = self._statistics.get(camera, CameraStatistics())
+        self._statistics[camera] = replace(
+            old, **{name: getattr(old, name) + more for name, more in changes.items()}
+        )
+
+
+def _mean(old: float, new: float, first: bool) -> float:
+    return new if first else old + _MEMORY * (new - old)

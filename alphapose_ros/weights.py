@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weight files: what is bundled, where it came from, and how it is read without running code."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from alphapose_ros.base.errors import WeightsError
+
+POSE_NANO = "pose_nano"
+DETECTOR_NANO = "detector_nano"
+_FOLDER = Path(__file__).parent / "bundled"
+_FEET = tuple(
+    f"{side}_{point}" for side in ("left", "right") for point in ("big_toe", "small_toe", "heel")
+)
+
+
+@dataclass(frozen=True)
+class WeightSpec:
+    """One bundled weight file: what it is, where it comes from, what was measured.
+
+    Attributes:
+        file: name in the package. sha256: of the file.
+        task: pose or detection. skeleton: keypoint set of a pose network, else empty.
+        input_hw: of the network.
+        mean, std: a pixel p of 0..255 enters as (p / 255 - mean) / std.
+        untaught: joints that training never supervised; their score is always 0.
+        licence: of the file, with the notices of what it grew from.
+        origin: the weights that training started from.
+        data: what it was trained on.
+        recipe: how.
+        metrics: measured numbers. measured_on: data and command that gave them.
+    """
+
+    file: str
+    sha256: str
+    task: str
+    input_hw: tuple[int, int]
+    licence: str
+    origin: str
+    data: str
+    recipe: str
+    skeleton: str = ""
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    untaught: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    measured_on: str = ""
+
+
+WEIGHTS: dict[str, WeightSpec] = {
+    POSE_NANO: WeightSpec(
+        file="pose_nano.safetensors",
+        sha256="",
+        task="pose",
+        skeleton="halpe136",
+        input_hw=(256, 192),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        untaught=_FEET,
+        licence="Apache-2.0",
+        origin="",
+        data="",
+        recipe="",
+    ),
+    DETECTOR_NANO: WeightSpec(
+        file="detector_nano.safetensors",
+        sha256="",
+        task="detection",
+        input_hw=(416, 416),
+        licence="Apache-2.0",
+        origin="",
+        data="",
+        recipe="",
+    ),
+}
+
+
+def bundled_path(name: str, specs: Mapping[str, WeightSpec] | None = None) -> Path:
+    """The file of a bundled weight, its hash verified.
+
+    Raises:
+        WeightsError: no such weight, the file is missing, or it is not the one that was measured.
+    """
+    known = WEIGHTS if specs is None else specs
+    if name not in known:
+        raise WeightsError(f"weights {name!r}: expected one of {', '.join(known)}")
+    path = _FOLDER / known[name].file
+    if not path.is_file():
+        raise WeightsError(f"{path}: the bundled weights {name!r} are missing from this install")
+    found = sha256_of(path)
+    if known[name].sha256 and found != known[name].sha256:
+        raise WeightsError(f"{path}: expected SHA-256 {known[name].sha256}, got {found}")
+    return path
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Named tensors from a safetensors file or a PyTorch checkpoint, in their stored precision.
+
+    Only tensors are read: a pickle that would run code is refused.
+
+    Raises:
+        WeightsError: missing, damaged, or not a table of tensors.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: expected a weight file, there is none")
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(f"{path}: not a usable safetensors file: {error}") from error
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path}: refused, the file is not plain tensors (it may run code when loaded)"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise WeightsError(f"{path}: not a usable checkpoint: {error}") from error
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise WeightsError(f"{path}: expected a table of tensors, got {type(content).__name__}")
+    return content
+
+
+def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write a safetensors file; an interrupted write leaves no half file under ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial)
+    partial.chmod(0o644)  # the writer makes it private
+    partial.replace(path)
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
