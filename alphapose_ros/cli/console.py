@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
@@ -52,6 +53,18 @@ def progress(items: Iterable[T], *, total: int | None, unit: str, quiet: bool) -
     yield from tqdm(items, total=total, unit=unit, dynamic_ncols=True)
 
 
+@contextmanager
+def ticking(unit: str, *, quiet: bool) -> Iterator[Callable[[], object]]:
+    """A function to call after each piece of work, which a bar counts where one can be seen."""
+    if quiet or not sys.stderr.isatty() or find_spec("tqdm") is None:
+        yield lambda: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(unit=unit, dynamic_ncols=True) as bar:
+        yield bar.update
+
+
 def add_command(
     commands: Commands, name: str, summary: str, *, epilog: str = "", **options: Any
 ) -> argparse.ArgumentParser:
@@ -71,16 +84,15 @@ def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     """Which models run, and where: the same options in all commands."""
     group = parser.add_argument_group("models")
     group.add_argument(
-        "--preset", default=None, metavar="NAME", help="bundled set of models (default: nano)"
+        "--preset", metavar="NAME", help="bundled networks (default: nano, or the file's)"
     )
     group.add_argument(
         "--params-file",
         metavar="FILE",
-        help="parameters in ROS 2's YAML form, as config/pose.yaml; excludes --preset",
+        help="parameters in ROS 2's YAML form, as config/pose.yaml",
     )
     group.add_argument(
         "--device",
-        default="auto",
         metavar="NAME",
         help="auto, cpu, cuda or cuda:1 (default: auto, the GPU where there is one)",
     )

@@ -6,23 +6,19 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alphapose_ros.base.errors import InputError
-from alphapose_ros.cli.console import (
-    Commands,
-    add_command,
-    add_pipeline_options,
-    say,
-    table,
-)
+from alphapose_ros.cli.console import Commands, add_command, add_pipeline_options, say, ticking
 
 if TYPE_CHECKING:
-    from alphapose_ros.pipeline import PosePipeline
+    from alphapose_ros.config import PipelineConfig
 
-Numbers = dict[str, Any]
+Numbers = Mapping[str, Any]
+Tick = Callable[[], object]
 
 _EXAMPLES = """\
 pose      joints in the annotated person boxes: mean OKS, AP, PCK, face and hand errors
@@ -47,17 +43,22 @@ def register(commands: Commands) -> None:
     parser.add_argument("--annotations", required=True, metavar="FILE", help="COCO-format file")
     parser.add_argument("--images", required=True, metavar="DIR", help="folder of its images")
     parser.add_argument("--json", metavar="FILE", help="write the numbers there too")
+    parser.add_argument("--weights", metavar="FILE", help="weights to measure, as trained")
     parser.add_argument(
         "--without",
         metavar="FIELD",
         help="pose: leave out annotations in which FIELD is true, as lr_suspect",
     )
+    parser.add_argument(
+        "--teacher", metavar="FILE", help="detector: weights (or .onnx) to compare with"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
     add_pipeline_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print, write."""
-    from alphapose_ros.cli.pipelines import make_pipeline
+    from alphapose_ros.cli.pipelines import load_config
     from alphapose_ros.io.sinks import check_folder
 
     if not Path(args.annotations).is_file():
@@ -66,49 +67,67 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"{args.images}: no such folder of images")
     if args.json:
         check_folder(Path(args.json))
-    numbers = _MEASURES[args.what](args, make_pipeline(args))
-    say(table([(name, _text(value)) for name, value in numbers.items()]))
+    config, _ = load_config(args)
+    with ticking(" images", quiet=args.quiet) as tick:
+        numbers = _MEASURES[args.what](args, config, tick)
+    from alphapose_ros.eval.detection import format_measures
+
+    say(format_measures(numbers))
     if args.json:
         text = json.dumps({name: _plain(value) for name, value in numbers.items()}, indent=2)
         Path(args.json).write_text(text + "\n", encoding="utf-8")
     return 0
 
 
-def _pose(args: argparse.Namespace, pipeline: PosePipeline) -> Numbers:
+def _pose(args: argparse.Namespace, config: PipelineConfig, tick: Tick) -> Numbers:
     from alphapose_ros.eval.pose import evaluate_pose
+    from alphapose_ros.pipeline import choose_device
+    from alphapose_ros.pose.factory import create_estimator
 
-    return dict(
-        evaluate_pose(
-            pipeline.estimator,
-            Path(args.annotations),
-            Path(args.images),
-            keep=lambda annotation: not (args.without and annotation.get(args.without)),
-        )
+    chosen = replace(config.pose, weights=args.weights) if args.weights else config.pose
+    return evaluate_pose(
+        create_estimator(chosen, choose_device(config.device)),
+        Path(args.annotations),
+        Path(args.images),
+        keep=lambda annotation: not (args.without and annotation.get(args.without)),
+        on_image=tick,
     )
 
 
-def _detector(args: argparse.Namespace, pipeline: PosePipeline) -> Numbers:
-    from alphapose_ros.eval.detection import evaluate_detector
+def _detector(args: argparse.Namespace, config: PipelineConfig, tick: Tick) -> Numbers:
+    from alphapose_ros.detection.config import DetectorConfig
+    from alphapose_ros.detection.factory import create_detector
+    from alphapose_ros.eval.detection import evaluate_detector, evaluation_config
+    from alphapose_ros.pipeline import choose_device
 
-    return dict(evaluate_detector(pipeline.detector, Path(args.annotations), Path(args.images)))
+    device = choose_device(config.device)
+    chosen = replace(config.detector, weights=args.weights) if args.weights else config.detector
+    teacher = None
+    if args.teacher:
+        name = "onnx" if args.teacher.endswith(".onnx") else "yolox"
+        teacher = create_detector(
+            evaluation_config(DetectorConfig(name=name, weights=args.teacher)), device
+        )
+    return evaluate_detector(
+        create_detector(evaluation_config(chosen), device),
+        Path(args.annotations),
+        Path(args.images),
+        teacher=teacher,
+        device=device,
+        on_image=tick,
+    )
 
 
-_MEASURES: dict[str, Callable[[argparse.Namespace, PosePipeline], Numbers]] = {
+_MEASURES: dict[str, Callable[[argparse.Namespace, PipelineConfig, Tick], Numbers]] = {
     "pose": _pose,
     "detector": _detector,
 }
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, (tuple, list)):
-        return " .. ".join(_text(item) for item in value)
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     if isinstance(value, (tuple, list)):
         return [_plain(item) for item in value]
-    number = float(value)
-    if not math.isfinite(number):  # JSON has no NaN
-        return None
-    return int(value) if isinstance(value, int) else number
+    if isinstance(value, int):
+        return int(value)
+    number = float(value)  # type: ignore[arg-type]
+    return number if math.isfinite(number) else None  # JSON has no NaN

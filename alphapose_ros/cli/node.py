@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from alphapose_ros.base.errors import InputError, MissingDependencyError
-from alphapose_ros.cli.console import Commands, add_command
+from alphapose_ros.cli.console import Commands, add_command, add_pipeline_options
 
 _EXAMPLES = """\
 fronts:
@@ -38,21 +38,21 @@ def register(commands: Commands) -> None:
     )
     parser.set_defaults(handler=run)
     parser.add_argument("--front", choices=_FRONTS, default="auto", help="default: auto")
-    parser.add_argument("--params-file", metavar="FILE", help="parameters, as config/pose.yaml")
     parser.add_argument(
         "remaps", nargs="*", metavar="NAME:=TOPIC", help="remapped topics, such as image:=/cam"
     )
+    add_pipeline_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the chosen front until it is interrupted."""
     remaps = parse_remaps(args.remaps)
-    if args.params_file and not Path(args.params_file).is_file():
-        raise InputError(f"{args.params_file}: no such parameter file")
     choose_front(args.front)
-    from alphapose_ros.dds.pose_node import run_node
+    from alphapose_ros.cli.pipelines import load_config, make_pipeline
+    from alphapose_ros.dds.pose_node import serve
 
-    return int(run_node(args.params_file, remaps) or 0)
+    _, config = load_config(args, remaps)
+    return serve(config, lambda: make_pipeline(args))
 
 
 def parse_remaps(texts: list[str]) -> dict[str, str]:

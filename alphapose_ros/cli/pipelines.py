@@ -1,33 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the common options to a pipeline."""
+"""From the common options to a configuration and a pipeline."""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from alphapose_ros.base.errors import ConfigError, InputError
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from alphapose_ros.config import PipelineConfig
+    from alphapose_ros.dds.node_config import NodeConfig
     from alphapose_ros.pipeline import PosePipeline
 
 DEFAULT_PRESET = "nano"
 
 
-def make_pipeline(args: argparse.Namespace) -> PosePipeline:
-    """The pipeline of ``--params-file``, or else of ``--preset``, on ``--device``.
+def load_config(
+    args: argparse.Namespace, remaps: dict[str, str] | None = None
+) -> tuple[PipelineConfig, NodeConfig]:
+    """``--params-file`` (else the default preset), changed by ``--preset`` and ``--device``.
+
+    A file is checked as a whole, the node's keys too where no node runs: a key that nobody knows
+    is a mistake wherever the file is used.
 
     Raises:
-        ConfigError: the file does not exist or is not a configuration.
-        InputError: both were given.
+        ConfigError: no such file or preset, an unknown key, a wrong type or value.
     """
+    from alphapose_ros.config import PipelineConfig, build, read_parameters, split_parameters
+    from alphapose_ros.dds.node_config import NodeConfig
+
+    values: dict[str, Any] = read_parameters(Path(args.params_file)) if args.params_file else {}
+    ours, others = split_parameters(values)
+    node = NodeConfig.from_parameters(others, remaps)
+    preset = PipelineConfig.preset(args.preset or DEFAULT_PRESET)
+    config = build(PipelineConfig, ours) if args.params_file else preset
     if args.params_file and args.preset:
-        raise InputError("--params-file and --preset exclude each other")
-    if args.params_file and not Path(args.params_file).is_file():
-        raise ConfigError(f"{args.params_file}: no such parameter file")
+        config = replace(config, detector=preset.detector, pose=preset.pose)
+    if args.device:
+        config = replace(config, device=args.device)
+    return config, node
+
+
+def make_pipeline(args: argparse.Namespace) -> PosePipeline:
+    """The pipeline that the common options name; its networks have run once."""
+    config, _ = load_config(args)
     from alphapose_ros.pipeline import PosePipeline
 
-    if args.params_file:
-        return PosePipeline.from_config(Path(args.params_file))
-    return PosePipeline.from_preset(args.preset or DEFAULT_PRESET, device=args.device)
+    pipeline = PosePipeline(config)
+    pipeline.warm_up()
+    return pipeline
