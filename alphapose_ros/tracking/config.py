@@ -17,8 +17,9 @@ class TrackerConfig:
     Attributes:
         high_score: box score from which a detection counts in every stage.
         low_score: box score from which a detection may keep a person alive who is tracked.
-        start_score: box score from which a detection may begin a track.
-        start_pose_score: mean score of the taught body joints from which a pose may begin one.
+        start_score: box score from which a detection may begin a track and confirm it.
+        start_pose_score: mean score of the better half of the taught body joints from which it
+            may; half, because who stands close shows no legs. Posts and trees stay below.
         duplicate_iou: a detection that overlaps a tracked person's this much begins no track.
         confirm_hits: detections until a tentative track gets its identity.
         confirm_s: time between the first and the confirming detection at least, s.
@@ -52,7 +53,7 @@ class TrackerConfig:
     high_score: float = 0.5
     low_score: float = 0.1
     start_score: float = 0.5
-    start_pose_score: float = 0.1
+    start_pose_score: float = 0.35
     duplicate_iou: float = 0.8
     confirm_hits: int = 3
     confirm_s: float = 0.15

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from alphapose_ros.base.boxes import box_iou
 from alphapose_ros.base.errors import InputError
@@ -123,12 +124,16 @@ class Tracker:
         }
         tracked, lost = by_state[TrackState.TRACKED], by_state[TrackState.LOST]
         tentative = by_state[TrackState.TENTATIVE]
+        # A post where someone was lost is nobody's return, nor does it confirm anyone.
+        seen = np.array([p.state == TrackState.TRACKED for p in people], bool)
+        allowed = seen[:, None] | self._credible(poses)
+        loose = np.where(allowed, cues.loose, -np.inf)
         matches = match(cues.near, tracked, clear, config.match_similarity)
         tracked, clear = _left(tracked, clear, matches)
-        second = match(cues.loose, tracked + lost, clear, config.rematch_similarity)
+        second = match(loose, tracked + lost, clear, config.rematch_similarity)
         tracked, clear = _left(tracked, clear, second)
         third = match(cues.overlap, tracked, faint, config.low_similarity)
-        fourth = match(cues.loose, tentative, clear, config.tentative_similarity)
+        fourth = match(loose, tentative, clear, config.tentative_similarity)
         return matches + second + third + fourth
 
     def _correct(self, matches: Sequence[Match], poses: Poses, stamp_ns: int) -> None:
@@ -170,11 +175,7 @@ class Tracker:
 
     def _births(self, taken: set[int], poses: Poses) -> list[int]:
         """Rows of poses that begin a track: sure ones that double nobody."""
-        body = poses.scores[:, compared_joints(self.skeleton)]
-        mean = body.sum(1) / np.maximum((body > 0).sum(1), 1)
-        sure = (poses.box_scores >= self.config.start_score) & (
-            mean >= self.config.start_pose_score
-        )
+        sure = self._credible(poses)
         present, born = sorted(taken), []
         for row in (r for r in _canonical(poses) if sure[r] and r not in taken):
             overlap = box_iou(poses.boxes[[row]], poses.boxes[np.array(present, np.intp)])
@@ -182,6 +183,15 @@ class Tracker:
                 present.append(row)
                 born.append(row)
         return born
+
+    def _credible(self, poses: Poses) -> NDArray[np.bool_]:
+        """(N,) detections that may begin a track or confirm one: sure boxes around sure joints."""
+        body = np.sort(poses.scores[:, compared_joints(self.skeleton)], axis=1)[:, ::-1]
+        known = (body > 0).sum(1, keepdims=True)
+        better_half = np.arange(body.shape[1]) < (known + 1) // 2
+        mean = (body * better_half).sum(1) / np.maximum(better_half.sum(1), 1)
+        sure: NDArray[np.bool_] = poses.box_scores >= self.config.start_score
+        return sure & (mean >= self.config.start_pose_score)
 
     def _begin(self, born: Sequence[int], poses: Poses, stamp_ns: int) -> dict[int, int]:
         """A tentative person for each row; returns person -> row."""
