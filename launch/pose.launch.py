@@ -19,7 +19,7 @@ CONFIG = Path(__file__).parents[1] / "config" / "pose.yaml"
 ARGUMENTS = {
     "image": ("image", "topic of the camera's images"),
     "params_file": (str(CONFIG), "parameters; every key is explained in the default file"),
-    "preset": ("", "networks that replace those of the file: nano"),
+    "preset": ("", "bundled set of models that replaces the file's: nano"),
     "device": ("", "replaces the file's: auto, cpu, cuda, cuda:1"),
     "namespace": ("", "put before every relative topic"),
 }
@@ -29,9 +29,8 @@ def start(context: LaunchContext) -> list[ExecuteProcess]:
     """The node as a process; arguments left empty leave the word to the file."""
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     command = [sys.executable, "-m", "alphapose_ros", "node", "--front", "dds"]
-    command += ["--params-file", given["params_file"]]
-    for name in ("preset", "device"):
-        command += [f"--{name}", given[name]] if given[name] else []
+    for name in ("params_file", "preset", "device"):
+        command += [f"--{name.replace('_', '-')}", given[name]] if given[name] else []
     command += [f"image:={given['image']}"]
     command += [f"__ns:={given['namespace']}"] if given["namespace"] else []
     return [ExecuteProcess(cmd=command, name="alphapose", output="screen")]
