@@ -117,12 +117,10 @@ def node_process(
         f"sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]\n"
         "logging.basicConfig(level='INFO')\n"
         "from alphapose_ros.dds.node_config import CameraTopics, NodeConfig\n"
-        "from alphapose_ros.dds.pose_node import run_node\n"
+        "from alphapose_ros.dds.pose_node import serve\n"
         "from dds_helpers import FakePipeline\n"
         f"config = NodeConfig()\n{code}\n"
-        f"make = lambda _: FakePipeline({delay_s})\n"
-        "from dds_helpers import MiniSession\n"
-        "sys.exit(run_node(config, None, make_pipeline=make, make_session=MiniSession))\n"
+        f"sys.exit(serve(config, lambda: FakePipeline({delay_s})))\n"
     )
     variables = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("ROS_", "RMW_", "CYCLONE"))},
@@ -157,40 +155,3 @@ def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -
     while not condition():
         assert time.monotonic() < end, f"waited {timeout_s} s in vain for: {what}"
         time.sleep(0.01)
-
-
-class MiniSession:
-    def __init__(self, pipeline: Any, on_result: Any) -> None:
-        self.pipeline, self.on_result = pipeline, on_result
-        self.box: dict[str, Frame] = {}
-        self.condition = threading.Condition()
-        self.closed = False
-        self.thread = threading.Thread(target=self.work)
-        self.thread.start()
-
-    def submit(self, frame: Frame) -> None:
-        with self.condition:
-            self.box[frame.camera] = frame
-            self.condition.notify()
-
-    def reset(self, camera: str) -> None:
-        pass
-
-    def statistics(self) -> dict[str, Any]:
-        return {}
-
-    def work(self) -> None:
-        while True:
-            with self.condition:
-                self.condition.wait_for(lambda: self.box or self.closed)
-                if self.closed:
-                    return
-                frames, self.box = list(self.box.values()), {}
-            for frame, result in zip(frames, self.pipeline.process(frames), strict=True):
-                self.on_result(frame, result)
-
-    def close(self) -> None:
-        with self.condition:
-            self.closed = True
-            self.condition.notify()
-        self.thread.join()

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from alphapose_ros.base.errors import ConfigError
 
@@ -23,11 +24,13 @@ class CameraTopics:
         name: in statistics, and before the outputs' names where there are several cameras.
         image_topic: relative or absolute; the transport's suffix is added after remapping.
         camera_info_topic: empty: the sibling of the resolved image topic.
+        depth_topic: for the ros front; this one takes no depth.
     """
 
     name: str = "camera"
     image_topic: str = "image"
     camera_info_topic: str = ""
+    depth_topic: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,32 @@ class NodeConfig:
             if getattr(self, key) < 0:
                 raise ConfigError(f"{key}: expected seconds >= 0, got {getattr(self, key)}")
         self.resolve("image")
+
+    @classmethod
+    def from_parameters(
+        cls, values: Mapping[str, Any], remaps: Mapping[str, str] | None = None
+    ) -> NodeConfig:
+        """From nested ROS parameters: ``cameras: [front]``, ``front: {image_topic: ...}``, ...
+
+        Raises:
+            ConfigError: an unknown key, a wrong type or value.
+        """
+        from alphapose_ros.config import build  # with the networks' own configs, torch
+
+        rest = dict(values)
+        names = rest.pop("cameras", [])
+        if not isinstance(names, list) or any(type(name) is not str for name in names):
+            raise ConfigError(f"cameras: expected a list of names, got {names!r}")
+        sections = {name: rest.pop(name, {}) for name in names}
+        for name, section in sections.items():
+            if not isinstance(section, Mapping):
+                raise ConfigError(f"{name}: expected a section of parameters, got {section!r}")
+        config = build(cls, rest)
+        cameras = tuple(
+            replace(build(CameraTopics, section, f"{name}."), name=name)
+            for name, section in sections.items()
+        )
+        return replace(config, cameras=cameras or config.cameras, remaps=dict(remaps or {}))
 
     @property
     def name(self) -> str:

@@ -10,11 +10,9 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from alphapose_ros.base.records import Frame, FrameResult
@@ -23,6 +21,8 @@ from alphapose_ros.dds.endpoints import Reliability
 from alphapose_ros.dds.environment import RosEnvironment
 from alphapose_ros.dds.node_config import NodeConfig
 from alphapose_ros.dds.participant import Participant
+from alphapose_ros.dds.signals import stop_signals
+from alphapose_ros.session import Session
 
 logger = logging.getLogger("alphapose_ros.node")
 
@@ -35,21 +35,14 @@ class PoseNode:
 
     Args:
         config: topics and how to listen.
-        pipeline: with ``skeleton``; what :class:`~alphapose_ros.session.Session` takes.
+        pipeline: what :class:`~alphapose_ros.session.Session` takes, with ``skeleton``.
         environment: where on the network.
-        make_session: ``Session`` or a stand-in with ``submit``, ``statistics`` and ``close``.
 
     Raises:
         TransportError: the middleware cannot be joined.
     """
 
-    def __init__(
-        self,
-        config: NodeConfig,
-        pipeline: Any,
-        environment: RosEnvironment,
-        make_session: Callable[..., Any] | None = None,
-    ) -> None:
+    def __init__(self, config: NodeConfig, pipeline: Any, environment: RosEnvironment) -> None:
         self._config = config
         self._participant = Participant(config.name, config.full_namespace, environment)
         self._throttle = Throttle(30.0)
@@ -58,7 +51,7 @@ class PoseNode:
             for camera in config.cameras
         }
         self._diagnostics = self._participant.publisher("/diagnostics", _DIAGNOSTICS)
-        self._session = (make_session or _session)(pipeline, self._on_result)
+        self._session = Session(pipeline, self._on_result)
         self.inputs = {
             camera.name: CameraInput(
                 self._participant, config, camera, self._session.submit, self._session.reset
@@ -159,18 +152,36 @@ class PoseNode:
 
 
 def run_node(
-    config: NodeConfig,
-    pipeline_config: Any,
-    *,
-    make_pipeline: Callable[[Any], Any] | None = None,
-    make_session: Callable[..., Any] | None = None,
+    params_file: str | Path | None = None, remaps: Mapping[str, str] | None = None
 ) -> int:
+    """The node of a ROS 2 parameter file (None: all defaults), until SIGINT or SIGTERM.
+
+    Raises:
+        AlphaPoseError: bad parameters or environment, no network, no weights.
+    """
+    from alphapose_ros.config import PipelineConfig, build, read_parameters, split_parameters
+
+    values = read_parameters(Path(params_file)) if params_file else {}
+    ours, others = split_parameters(values)
+    config = NodeConfig.from_parameters(others, remaps)
+    pipeline_config = build(PipelineConfig, ours)
+
+    def make_pipeline() -> Any:
+        from alphapose_ros.pipeline import PosePipeline
+
+        pipeline = PosePipeline.from_config(pipeline_config)
+        pipeline.warm_up()
+        return pipeline
+
+    return serve(config, make_pipeline)
+
+
+def serve(config: NodeConfig, make_pipeline: Callable[[], Any]) -> int:
     """Run the node until SIGINT or SIGTERM; a second signal while it ends changes nothing.
 
     Args:
         config: the node's.
-        pipeline_config: what ``PosePipeline.from_config`` takes.
-        make_pipeline, make_session: stand-ins for tests.
+        make_pipeline: called once, under the signals' guard, because loading takes seconds.
 
     Returns:
         0 after a signal.
@@ -178,10 +189,12 @@ def run_node(
     Raises:
         AlphaPoseError: a bad environment, no network, no weights.
     """
-    with _stop_signals() as stop:
+    with stop_signals() as stop:
         environment = RosEnvironment.from_variables(os.environ)
-        pipeline = (make_pipeline or _pipeline)(pipeline_config)
-        node = PoseNode(config, pipeline, environment, make_session)
+        pipeline = make_pipeline()
+        if stop.is_set():
+            return 0
+        node = PoseNode(config, pipeline, environment)
         try:
             node.start()
             while not stop.wait(0.2):
@@ -189,21 +202,6 @@ def run_node(
         finally:
             node.close()
     return 0
-
-
-@contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set; the handlers before are put back."""
-    stop = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: stop.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _flat(record: Any) -> dict[str, str]:
@@ -217,15 +215,3 @@ def _flat(record: Any) -> dict[str, str]:
             name = f"{key}.{inner}" if inner else key
             out[name] = f"{number:.3g}" if isinstance(number, float) else str(number)
     return out
-
-
-def _pipeline(config: Any) -> Any:
-    from alphapose_ros.pipeline import PosePipeline
-
-    return PosePipeline.from_config(config)
-
-
-def _session(pipeline: Any, on_result: Callable[[Frame, FrameResult], None]) -> Any:
-    from alphapose_ros.session import Session
-
-    return Session(pipeline, on_result)
