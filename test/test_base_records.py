@@ -75,11 +75,19 @@ def test_nobody_has_no_score() -> None:
     assert Poses.empty(COCO17).person_scores.shape == (0,)
 
 
-def test_a_person_scores_as_the_mean_of_its_taught_body_joints() -> None:
+def test_a_person_scores_as_the_weighted_mean_of_its_seen_body_joints() -> None:
     scores = np.zeros(136, np.float32)
     scores[:4] = [0.5, 0.7, 0.9, 0.3]
     scores[20:] = 1.0  # feet, face and hands do not count
-    assert pose(scores, HALPE136, box_score=0.5).person_scores == pytest.approx([0.3])
+    expected = 0.5 * (0.25 + 0.49 + 0.81 + 0.09) / 2.4
+    assert pose(scores, HALPE136, box_score=0.5).person_scores == pytest.approx([expected])
+
+
+def test_joints_out_of_the_picture_do_not_lower_a_persons_score() -> None:
+    seen = np.full(17, 0.8, np.float32)
+    half = seen.copy()
+    half[11:] = 0.01  # a person cut off at the hips
+    assert pose(half).person_scores == pytest.approx(pose(seen).person_scores, abs=0.01)
 
 
 def test_a_person_without_any_taught_joint_scores_nothing() -> None:

@@ -110,15 +110,15 @@ class Poses(Rows):
 
     @property
     def person_scores(self) -> FloatArray:
-        """(N,) mean score of the body joints that the model was taught, times the box score.
+        """(N,) mean score of the body joints, weighted by the scores, times the box score.
 
-        A joint that was never taught has score 0 in every pose of the model and does not count.
+        The weights keep joints that are out of the picture, or were never taught, from speaking
+        about the joints that are seen: they score near 0 and say nothing of how well the others
+        lie. With them the score ranks poses by their OKS better than the plain mean does.
         """
         body = self.scores[:, self.skeleton.parts.get("body", slice(None))]
-        taught = (body > 0).sum(1)
-        mean = np.divide(
-            body.sum(1), taught, out=np.zeros(len(body), np.float32), where=taught > 0
-        )
+        total = body.sum(1)
+        mean = np.divide((body**2).sum(1), total, out=np.zeros_like(total), where=total > 0)
         return (mean * self.box_scores).astype(np.float32)
 
 

@@ -41,6 +41,7 @@ class Estimates:
     people: People
     keypoints: NDArray[np.float32]  # (N, K, 2) px
     scores: NDArray[np.float32]  # (N, K)
+    person_scores: NDArray[np.float32]  # (N,)
 
     @property
     def by_image(self) -> list[NDArray[np.intp]]:
@@ -57,15 +58,18 @@ def estimate_people(
     joints = len(people.skeleton)
     keypoints = np.zeros((len(people), joints, 2), np.float32)
     scores = np.zeros((len(people), joints), np.float32)
+    person_scores = np.zeros(len(people), np.float32)
+    found = Estimates(people, keypoints, scores, person_scores)
     index = people.skeleton.source_of(estimator.skeleton)
-    for rows in Estimates(people, keypoints, scores).by_image:
+    for rows in found.by_image:
         image = read_image(people.images[people.image_rows[rows[0]]])
         boxes = Detections(people.boxes[rows], np.ones(len(rows), np.float32))
         poses: Poses = estimator(ImageBatch.upload([image], _device(estimator)), [boxes])[0]
         keypoints[rows] = poses.keypoints[:, index]
         scores[rows] = np.where(index >= 0, poses.scores[:, index], 0)
+        person_scores[rows] = poses.person_scores
         on_image()
-    return Estimates(people, keypoints, scores)
+    return found
 
 
 def evaluate_pose(
@@ -150,9 +154,8 @@ def _matches(found: Estimates, rows: NDArray[np.intp], valid: NDArray[np.bool_])
         COCO17.sigmas,
         valid[rows, None].astype(np.float32),
     )
-    scores = found.scores[rows, :_BODY].mean(1)
     ignored = np.logical_not(valid[rows].any(1))
-    return match_image(pairwise.T, scores, ignored, THRESHOLDS)
+    return match_image(pairwise.T, found.person_scores[rows], ignored, THRESHOLDS)
 
 
 def _part_errors(found: Estimates, distance: NDArray[np.float32]) -> dict[str, float]:
