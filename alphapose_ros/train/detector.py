@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ from alphapose_ros.train.simota import detection_loss
 from alphapose_ros.train.yolox_init import load_start, restore_norms
 
 _log = logging.getLogger(__name__)
+STEM_RATE = 1 / 128
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class DetectorTrainConfig:
         init: start values (.safetensors or .pth with the public names, or .onnx); empty: random.
         steps, batch: optimizer steps, images in each.
         learning_rate: peak, reached after ``warmup`` steps, then a cosine to 0.
-        momentum, weight_decay: of SGD; norms and biases do not decay.
+        trunk_rate: factor on it for the trunk; 0 keeps the trunk as it is.
+        weight_decay: of AdamW; norms and biases do not decay.
         average_decay: of the weight average, which is what is exported.
         freeze_norms: keep the batch norms' moments (their scale and shift still learn);
             for small batches and short trainings from good start values.
@@ -61,10 +64,10 @@ class DetectorTrainConfig:
     init: str = ""
     steps: int = 3000
     batch: int = 8
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
+    trunk_rate: float = 1.0
     warmup: int = 200
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
+    weight_decay: float = 0.01
     average_decay: float = 0.998
     freeze_norms: bool = False
     sides: tuple[int, ...] = (288, 320, 352, 384, 416, 448)
@@ -161,14 +164,27 @@ def train_detector(config: DetectorTrainConfig) -> None:
     export_weights(run.average.state, run.folder / "detector.safetensors")
 
 
-def _optimizer(model: nn.Module, config: DetectorTrainConfig) -> torch.optim.Optimizer:
-    decayed: list[Any] = [p for p in model.parameters() if p.ndim > 1]
-    others: list[Any] = [p for p in model.parameters() if p.ndim <= 1]
-    groups: list[dict[str, Any]] = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+def _optimizer(model: YOLOX, config: DetectorTrainConfig) -> torch.optim.Optimizer:
+    """AdamW; matrices decay, norms and biases do not, trunk and stem have rates of their own."""
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = defaultdict(list)
+    for name, parameter in model.named_parameters():
+        factor = 1.0
+        if name.startswith("backbone.backbone."):
+            factor = config.trunk_rate
+            # The stem's inputs are pixels of 0..255 where all others are about 1.
+            factor *= STEM_RATE if ".stem.conv.conv." in name else 1.0
+        parameter.requires_grad_(factor > 0)
+        if factor > 0:
+            groups[factor, parameter.ndim > 1].append(parameter)
+    options: list[dict[str, Any]] = [
+        {
+            "params": parameters,
+            "lr": config.learning_rate * factor,
+            "weight_decay": config.weight_decay if matrices else 0.0,
+        }
+        for (factor, matrices), parameters in groups.items()
     ]
-    return torch.optim.SGD(groups, config.learning_rate, config.momentum, nesterov=True)
+    return torch.optim.AdamW(options)
 
 
 def _loader(data: _Samples, start: int, steps: int) -> DataLoader[_Batch]:
@@ -190,7 +206,7 @@ def _loop(config: DetectorTrainConfig, run: Run, data: _Samples, device: torch.d
         progress.update()
         if run.step % config.log_every == 0 or run.step == config.steps:
             values = {name: float(value.detach()) for name, value in losses.items()}
-            log.write(run.step, {**values, "learning_rate": run.optimizer.param_groups[0]["lr"]})
+            log.write(run.step, {**values, "learning_rate": run.optimizer.param_groups[-1]["lr"]})
             progress.set_postfix(loss=f"{values['total']:.3f}")
         if run.step % config.save_every == 0 or run.step == config.steps:
             run.save()
