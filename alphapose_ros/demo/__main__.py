@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -26,12 +27,16 @@ from alphapose_ros.io.source_base import Source
 _IMAGE = "/image"
 _LIVE_S = 60.0  # a camera has no end
 _PATIENCE_S = 180.0  # until the node has loaded its networks, on a slow machine
+# OpenCV tries encoders until one works and complains of each that does not.
+_QUIET = {"OPENCV_LOG_LEVEL": "FATAL", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
 _FIELD_OF_VIEW_DEG = 60.0  # assumed for markers; clips bring no calibration
 
 
 def main(arguments: list[str] | None = None) -> int:
     """0 when people's poses came back through the middleware."""
     args = _parse(arguments)
+    for name, level in _QUIET.items():
+        os.environ.setdefault(name, level)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         return _demo(args)

@@ -75,7 +75,7 @@ def _store(data: bytes, name: str, target: Path) -> None:
 
 
 def _download(folder: Path) -> Path:
-    """The package's file, with the machine's package lists or, where it has none, with new ones."""
+    """The package's file, by the machine's package lists or, where it has none, by new ones."""
     apt = shutil.which("apt-get")
     if apt is None:
         raise SourceError(f"no {PACKAGE} here and no apt-get to get it with")

@@ -40,7 +40,7 @@ class NodeProcess:
             lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
             tail = "\n".join(lines[-5:])
             raise TransportError(
-                f"the node ended with exit code {self.process.returncode}; {self.log} says:\n{tail}"
+                f"the node ended ({self.process.returncode}); {self.log} says:\n{tail}"
             )
 
 
