@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,12 +10,13 @@ from torch import nn
 
 from alphapose_ros.base.errors import ConfigError, WeightsError
 from alphapose_ros.detection.config import DetectorConfig
-from alphapose_ros.detection.factory import BUNDLED, create_detector
+from alphapose_ros.detection.factory import create_detector
 from alphapose_ros.detection.yolox import YOLOXDetector, input_rectangle
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.models.yolox import YOLOX
 from alphapose_ros.weights import save_tensors
 
+BUNDLED = Path(__file__).parents[1] / "alphapose_ros" / "bundled" / "detector_nano.safetensors"
 sides = st.integers(8, 2000)
 
 

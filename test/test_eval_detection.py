@@ -14,7 +14,7 @@ from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import Detections
 from alphapose_ros.data.detection import BoxSample, read_coco_boxes, read_rgb
 from alphapose_ros.detection.config import DetectorConfig
-from alphapose_ros.detection.factory import BUNDLED, create_detector
+from alphapose_ros.detection.factory import create_detector
 from alphapose_ros.detection.replay import ReplayDetector
 from alphapose_ros.eval.detection import (
     FoundPeople,
@@ -28,6 +28,7 @@ from alphapose_ros.eval.detection import (
 )
 from alphapose_ros.imaging import ImageBatch
 
+BUNDLED = Path(__file__).parents[1] / "alphapose_ros" / "bundled" / "detector_nano.safetensors"
 COCO = Path(__file__).parents[2] / "shared" / "data" / "coco_person"
 NONE = np.zeros((0, 4), np.float32)
 

@@ -15,9 +15,7 @@ from alphapose_ros.detection.replay import ReplayDetector, read_boxes
 from alphapose_ros.detection.torchvision import TorchvisionDetector, build_torchvision
 from alphapose_ros.detection.yolox import YOLOXDetector
 from alphapose_ros.models.yolox_weights import load_yolox
-from alphapose_ros.weights import load_tensors
-
-BUNDLED = Path(__file__).parents[1] / "bundled" / "detector_nano.safetensors"
+from alphapose_ros.weights import DETECTOR_NANO, bundled_path, load_tensors
 
 
 def create_detector(config: DetectorConfig, device: torch.device | str = "cpu") -> Detector:
@@ -29,7 +27,7 @@ def create_detector(config: DetectorConfig, device: torch.device | str = "cpu") 
         InputError: the file of boxes to replay cannot be used.
     """
     if config.name == "yolox":
-        path = Path(config.weights) if config.weights else BUNDLED
+        path = Path(config.weights) if config.weights else bundled_path(DETECTOR_NANO)
         model = load_yolox(load_tensors(path)).to(device)
         return YOLOXDetector(model.to(memory_format=torch.channels_last), config)
     if not config.weights:

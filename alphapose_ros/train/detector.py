@@ -13,7 +13,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
@@ -26,6 +25,7 @@ from alphapose_ros.models.yolox_weights import fold_norms, yolox_size
 from alphapose_ros.train.loop import CsvLog, PositionSampler, Run
 from alphapose_ros.train.simota import detection_loss
 from alphapose_ros.train.yolox_init import load_start, restore_norms
+from alphapose_ros.weights import save_tensors
 
 _log = logging.getLogger(__name__)
 STEM_RATE = 1 / 128
@@ -41,9 +41,11 @@ class DetectorTrainConfig:
         output_dir: receives checkpoint.pt, log.csv and at the end detector.safetensors.
         size: of the network, a key of ``models.yolox.SIZES``.
         init: start values (.safetensors or .pth with the public names, or .onnx); empty: random.
-        steps, batch: optimizer steps, images in each.
+        steps: optimizer steps.
+        batch: images in each step.
         learning_rate: peak, reached after ``warmup`` steps, then a cosine to 0.
         trunk_rate: factor on it for the trunk; 0 keeps the trunk as it is.
+        warmup: steps until the peak.
         weight_decay: of AdamW; norms and biases do not decay.
         average_decay: of the weight average, which is what is exported.
         freeze_norms: keep the batch norms' moments (their scale and shift still learn);
@@ -53,7 +55,8 @@ class DetectorTrainConfig:
         seed: of everything random.
         device: torch device.
         workers: processes that prepare samples; 0 prepares them in this one.
-        save_every, log_every: steps between checkpoints and between rows of the log.
+        save_every: steps between checkpoints.
+        log_every: steps between rows of the log.
         resume: continue from output_dir's checkpoint if there is one.
     """
 
@@ -133,8 +136,11 @@ def _collate(samples: list[BoxImage]) -> _Batch:
     )
 
 
-def train_detector(config: DetectorTrainConfig) -> None:
+def train_detector(config: DetectorTrainConfig) -> Path:
     """Train, then write the averaged weights to ``output_dir/detector.safetensors``.
+
+    Returns:
+        The file.
 
     Raises:
         InputError: annotations or images cannot be used.
@@ -161,7 +167,9 @@ def train_detector(config: DetectorTrainConfig) -> None:
         restore_norms(model, (batch.images.to(device) for batch in first))
         run.average.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
     _loop(config, run, data, device)
-    export_weights(run.average.state, run.folder / "detector.safetensors")
+    path = run.folder / "detector.safetensors"
+    export_weights(run.average.state, path)
+    return path
 
 
 def _optimizer(model: YOLOX, config: DetectorTrainConfig) -> torch.optim.Optimizer:
@@ -237,5 +245,4 @@ def export_weights(state: Mapping[str, Tensor], path: Path) -> None:
     model = YOLOX(yolox_size(state), num_classes=1)
     model.load_state_dict(dict(state))
     fold_norms(model.eval())
-    tensors = {name: value.contiguous() for name, value in model.state_dict().items()}
-    save_file(tensors, str(path), metadata={"format": "pt"})
+    save_tensors(model.state_dict(), path)
