@@ -105,7 +105,8 @@ def test_a_killed_demo_takes_the_node_along(tmp_path: Path) -> None:
         f"sys.path.insert(0, {str(ROOT)!r})\n"
         "from alphapose_ros.demo.node_process import *\n"
         f"sys.executable = {str(tmp_path / 'sleeper')!r}\n"
-        f"with running_node(private_environment(), pathlib.Path({str(tmp_path / 'log')!r}), []) as n:\n"
+        f"log = pathlib.Path({str(tmp_path / 'log')!r})\n"
+        "with running_node(private_environment(), log, []) as n:\n"
         "    print(n.process.pid, flush=True); time.sleep(60)\n"
     )
     demo = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)

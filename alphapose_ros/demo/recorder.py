@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from alphapose_ros.base.records import FrameResult
+from alphapose_ros.base.records import FrameResult, ImageArray
 from alphapose_ros.base.skeletons import SKELETONS
 from alphapose_ros.dds.camera_io import COMPRESSED
 from alphapose_ros.dds.participant import Participant
@@ -68,13 +68,19 @@ class Recorder:
             return list(self._answers)
 
     def write_video(self, writer: VideoWriter) -> None:
-        """Every image with the people of its own answer, or of the last one where it has none."""
+        """What a viewer of ``pose_image`` saw: each answered image with its people until the next.
+
+        As many frames as images were sent, so that the video has the clip's own speed.
+        """
         by_stamp = {answer.result.header.stamp_ns: answer.result for answer in self.answers}
-        last: FrameResult | None = None
+        shown: ImageArray | None = None
         for stamp_ns, cdr in sorted(self._images.items()):
-            image = decode_image(self._types.deserialize(cdr, COMPRESSED))
-            last = by_stamp.get(stamp_ns, last)
-            writer.write(image if last is None else draw_result(image, last))
+            result = by_stamp.get(stamp_ns)
+            if result is not None or shown is None:
+                shown = decode_image(self._types.deserialize(cdr, COMPRESSED))
+            if result is not None:
+                shown = draw_result(shown, result)
+            writer.write(shown)
 
     def _on_poses(self, samples: list[CdrSample]) -> None:
         received_ns = time.time_ns()
