@@ -79,6 +79,16 @@ class VideoWriter(Sink):
         self._writer.write(self._fitted(image)[:, :, ::-1].copy())
 
     def _open(self) -> None:
+        level = self._cv2.getLogLevel() if hasattr(self._cv2, "getLogLevel") else None
+        if level is not None:
+            self._cv2.setLogLevel(0)  # a codec that is missing is no error while others are left
+        try:
+            self._try_codecs()
+        finally:
+            if level is not None:
+                self._cv2.setLogLevel(level)
+
+    def _try_codecs(self) -> None:
         for codec, suffix in _CODECS:
             final = self.path.with_suffix(suffix) if suffix else self.path
             partial = final.with_name(f".{final.stem}.partial{final.suffix}")

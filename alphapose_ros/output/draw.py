@@ -19,6 +19,7 @@ from alphapose_ros.output.palette import Color, edge_color, identity_color, join
 
 _SUBPIXEL_BITS = 4  # OpenCV draws at 1/16 px
 _FINE_PARTS = ("face", "left_hand", "right_hand", "hand")
+_HEAD = ("nose", "_eye", "_ear", "head_top")
 _OUTLINE: Color = (16, 16, 16)
 _TENTATIVE_OPACITY = 0.45
 _LIMIT = 1 << 20  # px; beyond it OpenCV's fixed-point coordinates would overflow
@@ -113,17 +114,20 @@ class _Painter:
         thin = max(round(wide / 3), 1)
         edges = [edge for edge in skeleton.edges if shown[edge[0]] and shown[edge[1]]]
         bold = [edge for edge in edges if not fine[edge[0]]]
-        for edge in bold:
-            self._line(keypoints[list(edge)], _OUTLINE, wide + 2 * max(round(wide / 4), 1))
-        for edge in bold:
-            self._line(keypoints[list(edge)], edge_color(skeleton, edge), wide)
+        head = _head_joints(skeleton)
+        widths = [max(round(wide / 2), 1) if head[list(edge)].any() else wide for edge in bold]
+        for edge, width in zip(bold, widths, strict=True):
+            self._line(keypoints[list(edge)], _OUTLINE, width + 2 * max(round(width / 4), 1))
+        for edge, width in zip(bold, widths, strict=True):
+            self._line(keypoints[list(edge)], edge_color(skeleton, edge), width)
         for edge in edges:
             if fine[edge[0]]:
                 self._line(keypoints[list(edge)], edge_color(skeleton, edge), thin)
         for joint in np.flatnonzero(shown & ~fine):
             color = joint_color(skeleton, int(joint))
-            self._dot(keypoints[joint], _OUTLINE, wide * 0.95 + 0.75)
-            self._dot(keypoints[joint], color, wide * 0.95)
+            radius = wide * (0.6 if head[joint] else 0.95)
+            self._dot(keypoints[joint], _OUTLINE, radius + 0.75)
+            self._dot(keypoints[joint], color, radius)
 
     def _width(self, box: FloatArray) -> int:
         size = float(max(box[2] - box[0], box[3] - box[1]))
@@ -187,6 +191,11 @@ def _fine_joints(skeleton: Skeleton) -> NDArray[np.bool_]:
     for name in _FINE_PARTS:
         out[skeleton.parts.get(name, slice(0, 0))] = True
     return out
+
+
+def _head_joints(skeleton: Skeleton) -> NDArray[np.bool_]:
+    """Joints on the face are drawn finer: a limb's width would hide it."""
+    return np.array([name.endswith(_HEAD) for name in skeleton.keypoint_names], bool)
 
 
 def _fixed(points: FloatArray) -> list[tuple[int, int]]:

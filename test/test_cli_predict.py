@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``predict``: every format, given boxes, broken images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from cli_stand_in import OnePerson, fails, stand_in_pipeline, three_images
+
+import alphapose_ros.cli as cli
+
+images = pytest.fixture(three_images)
+pipeline = pytest.fixture(stand_in_pipeline)
+
+
+def test_predict_coco(pipeline: OnePerson, images: Path, tmp_path: Path) -> None:
+    output = tmp_path / "r.json"
+    argv = ["predict", str(images), "--output", str(output), "--format", "coco"]
+    assert cli.main([*argv, "--skeleton", "coco17"]) == 0
+    rows = json.loads(output.read_text())
+    assert [row["image_id"] for row in rows] == [1, 2, 10]
+    assert rows[0]["bbox"] == [0, 0, 32, 48]
+    assert rows[0]["keypoints"] == [16, 24, 0.75] * 17
+    assert rows[0]["score"] == pytest.approx(0.375)
+
+
+def test_predict_alphapose_with_sub_folders(
+    pipeline: OnePerson, images: Path, tmp_path: Path
+) -> None:
+    (images / "sub").mkdir()
+    (images / "img_2.png").rename(images / "sub" / "img_1.png")
+    output = tmp_path / "r.json"
+    assert cli.main(["predict", str(images), "--output", str(output)]) == 0
+    rows = json.loads(output.read_text())
+    assert [row["image_id"] for row in rows] == ["img_1.png", "img_10.png", "sub/img_1.png"]
+    assert {type(row["idx"]) for row in rows} == {int}
+    assert len(rows[0]["keypoints"]) == 3 * 136
+
+
+def test_predict_openpose_as_files_and_as_one(
+    pipeline: OnePerson, images: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "op"
+    argv = ["predict", str(images / "img_1.png"), "--format", "openpose", "--output"]
+    assert cli.main([*argv, str(folder)]) == 0
+    document = json.loads((folder / "img_1_keypoints.json").read_text())
+    assert len(document["people"][0]["pose_keypoints_2d"]) == 75
+    assert cli.main([*argv, str(tmp_path / "op.json")]) == 0
+    assert json.loads((tmp_path / "op.json").read_text()) == {"img_1.png": document}
+    assert cli.main([*argv, str(folder), "--skeleton", "coco17"]) == 2
+
+
+def test_predict_answers_each_given_box(
+    pipeline: OnePerson, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boxes = tmp_path / "boxes.json"
+    twice = {"image_id": 2, "bbox": [4, 8, 20, 30], "score": 0.25}
+    point = {"image_id": "img_10.png", "bbox": [5, 5, 0, 0], "score": 1}
+    other = {"image_id": 99, "bbox": [4, 8, 20, 30], "score": 1}
+    boxes.write_text(json.dumps([twice, twice, point, other]))
+    output = tmp_path / "r.json"
+    argv = ["predict", str(images), "--output", str(output), "--format", "coco"]
+    assert cli.main([*argv, "--boxes", str(boxes)]) == 0
+    rows = json.loads(output.read_text())
+    assert [row["image_id"] for row in rows] == [2, 2, 10]
+    assert rows[0]["box_score"] == 0.25
+    assert rows[0]["bbox"] == [4, 8, 20, 30]
+    assert "1 boxes are of other images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", '[{"image_id": 1}]', "not json", None])
+def test_bad_boxes_are_one_line(
+    content: str | None, pipeline: OnePerson, images: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    boxes = tmp_path / "boxes.json"
+    if content is not None:
+        boxes.write_text(content)
+    argv = ["predict", str(images), "--output", str(tmp_path / "r.json"), "--boxes", str(boxes)]
+    assert "boxes.json" in fails(capsys, argv)
+
+
+def test_predict_skips_broken_images_of_a_folder_but_not_named_ones(
+    pipeline: OnePerson, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (images / "img_3.png").write_bytes(b"broken")
+    argv = ["--output", str(tmp_path / "r.json")]
+    assert cli.main(["predict", str(images), *argv]) == 0
+    assert "1 of 4 images skipped" in capsys.readouterr().err
+    assert "not a readable image" in fails(capsys, ["predict", str(images / "img_3.png"), *argv])
+    assert "no such image" in fails(capsys, ["predict", "nowhere.jpg", *argv])
+    argv += ["--skeleton", "centaur"]
+    assert "unknown skeleton 'centaur'" in fails(capsys, ["predict", str(images), *argv])

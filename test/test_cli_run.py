@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``run``: files out, complete ones also when it breaks; one clear line for each mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from cli_stand_in import OnePerson, fails, stand_in_pipeline, three_images
+
+import alphapose_ros.cli as cli
+from alphapose_ros.base.records import Frame, FrameResult
+from alphapose_ros.io.sources import open_source
+
+images = pytest.fixture(three_images)
+pipeline = pytest.fixture(stand_in_pipeline)
+
+
+def test_run_writes_everything_that_was_asked_for(
+    pipeline: OnePerson, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video, lines, bag = (tmp_path / name for name in ("o.mp4", "o.jsonl", "o.mcap"))
+    argv = ["run", str(images), "--video", str(video), "--json", str(lines), "--bag", str(bag)]
+    assert cli.main([*argv, "--camera-name", "front"]) == 0
+    out = capsys.readouterr().out
+    for text in ("frames      3", "identities  1", "p50", "frames/s", str(video), str(bag)):
+        assert text in out
+    records = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert [record["frame"] for record in records] == [0, 1, 2]
+    assert {record["camera"] for record in records} == {"front"}
+    states = [record["people"][0]["state"] for record in records]
+    assert states == ["tentative", "tracked", "tracked"]
+    with open_source(str(video)) as source:
+        drawn = [frame.image for frame in source]
+    assert len(drawn) == 3
+    assert np.ptp(drawn[2].astype(int)) > 50  # something was drawn on the grey
+
+
+def test_the_bag_of_a_run_is_what_a_node_would_publish(
+    pipeline: OnePerson, images: Path, tmp_path: Path
+) -> None:
+    highlevel = pytest.importorskip("rosbags.highlevel")
+    bag = tmp_path / "o.mcap"
+    assert cli.main(["run", str(images), "--bag", str(bag)]) == 0
+    with highlevel.AnyReader([bag]) as reader:
+        found = [
+            (c.topic, t, reader.deserialize(raw, c.msgtype)) for c, t, raw in reader.messages()
+        ]
+    topics = [topic for topic, _, _ in found]
+    assert topics.count("/skeleton") == 1
+    assert topics.count("/poses") == topics.count("/pose_image/compressed") == 3
+    people = [message for topic, _, message in found if topic == "/poses"]
+    assert people[1].poses[0].id == 1
+    assert len(people[1].poses[0].keypoints) == 3 * 136
+    with open_source(str(bag)) as source:  # the annotated images are images
+        assert [frame.size_hw for frame in source] == [(48, 64)] * 3
+
+
+def test_run_ends_after_max_frames(pipeline: OnePerson, images: Path) -> None:
+    assert cli.main(["run", str(images), "--max-frames", "2"]) == 0
+    assert len(pipeline.frames) == 2
+
+
+def test_run_twice_gives_the_same(pipeline: OnePerson, images: Path, tmp_path: Path) -> None:
+    texts = []
+    for name in ("a.jsonl", "b.jsonl"):
+        pipeline.frames.clear()
+        assert cli.main(["run", str(images), "--json", str(tmp_path / name)]) == 0
+        texts.append((tmp_path / name).read_text())
+    assert texts[0] == texts[1]
+
+
+def test_a_broken_recording_leaves_complete_outputs_and_2(
+    pipeline: OnePerson, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip, video, lines = (tmp_path / name for name in ("cut.avi", "o.mp4", "o.jsonl"))
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    for _ in range(60):
+        writer.write(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
+    writer.release()
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    assert cli.main(["run", str(clip), "--video", str(video), "--json", str(lines)]) == 2
+    captured = capsys.readouterr()
+    assert "of 60 frames, the video is truncated" in captured.err
+    count = len(lines.read_text().splitlines())
+    assert 20 < count < 40
+    assert f"frames      {count}" in captured.out
+    with open_source(str(video)) as source:
+        assert len(list(source)) == count
+
+
+def test_ctrl_c_closes_the_outputs(
+    pipeline: OnePerson, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: OnePerson, frame: Frame) -> FrameResult:
+        if self.frames:
+            raise KeyboardInterrupt
+        return real(self, frame)
+
+    real = OnePerson.__call__
+    monkeypatch.setattr(OnePerson, "__call__", interrupted)
+    video = tmp_path / "o.mp4"
+    assert cli.main(["run", str(images), "--video", str(video)]) == 130
+    with open_source(str(video)) as source:
+        assert len(list(source)) == 1
+
+
+def test_skipped_images_are_reported(
+    pipeline: OnePerson, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (images / "img_3.png").write_bytes(b"broken")
+    assert cli.main(["run", str(images)]) == 0
+    assert "1 of 4 images skipped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--max-frames", "0"], "--max-frames: expected at least 1"),
+        (["--video", "nowhere/o.mp4"], "the folder nowhere does not exist"),
+        (["--json", "nowhere/o.jsonl"], "the folder nowhere does not exist"),
+        (["--bag", "nowhere/o.mcap"], "the folder nowhere does not exist"),
+    ],
+)
+def test_bad_options_of_run_are_one_line(
+    argv: list[str], says: str, pipeline: OnePerson, images: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert says in fails(capsys, ["run", str(images), *argv])
+
+
+@pytest.mark.parametrize("content", [b"", b"not a video"])
+def test_a_broken_video_is_one_line(
+    content: bytes, pipeline: OnePerson, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = tmp_path / "bad.mp4"
+    clip.write_bytes(content)
+    line = fails(capsys, ["run", str(clip)])
+    assert "bad.mp4: not a readable video" in line
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "cannot read parameters"),
+        ("detectr: {name: yolox}", "unknown parameter detectr"),
+        ("detector: {nam: yolox}", "unknown parameter detector.nam; did you mean detector.name?"),
+        ("tracker.max_lost_s: soon", "tracker.max_lost_s: expected float, got 'soon'"),
+        ("image_transport: telepathy", "image_transport: expected one of raw, compressed"),
+        ("device: abacus", "device: expected auto, cpu, cuda, got 'abacus'"),
+    ],
+)
+def test_a_bad_parameter_file_is_one_line(
+    content: str | None, says: str, images: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    params = tmp_path / "pose.yaml"
+    if content is not None:
+        params.write_text("/**:\n  ros__parameters:\n    " + content + "\n")
+    for argv in (["run", str(images)], ["node", "--front", "dds"]):
+        assert says in fails(capsys, [*argv, "--params-file", str(params)])
