@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from alphapose_ros.base.records import FrameResult, Header, Intrinsics
 from alphapose_ros.base.skeletons import HALPE136
 from alphapose_ros.dds.environment import RosEnvironment
 from alphapose_ros.dds.node_config import CameraTopics, NodeConfig
+from alphapose_ros.dds.participant import Participant
 from alphapose_ros.dds.types import MessageClasses, WireTypes, topic_name
 from alphapose_ros.output.markers import MarkerWriter
 from alphapose_ros.output.messages import pose_array, skeleton_message
@@ -137,11 +139,54 @@ def test_the_environment() -> None:
         ("ROS_DOMAIN_ID", "two"),
         ("ROS_DOMAIN_ID", "²"),
         ("ROS_AUTOMATIC_DISCOVERY_RANGE", "EVERYWHERE"),
+        ("ROS_STATIC_PEERS", "NOT A HOST"),
     ],
 )
 def test_bad_variables_are_named(variable: str, value: str) -> None:
     with pytest.raises(ConfigError, match=f"{variable}: expected .*, got '{value.upper()}'"):
         RosEnvironment.from_variables({variable: value.upper()})
+
+
+def test_bad_settings_end_in_one_error_or_one_warning(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    domain = 1 + (os.getpid() + 71) % 100
+    broken = RosEnvironment(domain_id=domain, cyclone_uri="<CycloneDDS><Nonsense/></CycloneDDS>")
+    with pytest.raises(TransportError, match=f"domain {domain}: cannot join .*CYCLONEDDS_URI"):
+        Participant("node", "/", broken)
+    odd = RosEnvironment(
+        domain_id=domain,
+        discovery_range="LOCALHOST",
+        static_peers=("nobody.invalid",),
+        middleware="rmw_zenoh_cpp",
+    )
+    with Participant("node", "/", odd) as participant:
+        participant.start()
+    lines = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert sum("nobody.invalid left out" in line for line in lines) == 1
+    assert sum("RMW_IMPLEMENTATION is rmw_zenoh_cpp" in line for line in lines) == 1
+    capfd.readouterr()  # the library names the element on stderr
+
+
+def test_parameters_of_the_common_file() -> None:
+    values = {
+        "cameras": ["front"],
+        "front": {"image_topic": "/f/image", "camera_info_topic": "/f/info"},
+        "marker_depth": 3,
+        "image_transport": "compressed",
+    }
+    config = NodeConfig.from_parameters(values, {"poses": "/people"})
+    assert config.cameras == (CameraTopics("front", "/f/image", "/f/info"),)
+    assert (config.marker_depth, config.resolve("poses")) == (3.0, "/people")
+    assert NodeConfig.from_parameters({}).cameras == (CameraTopics(),)
+    for bad, says in (
+        ({"marker_dept": 1.0}, "unknown parameter marker_dept; did you mean marker_depth"),
+        ({"cameras": "front"}, "expected a list of names"),
+        ({"cameras": ["front"], "front": 3}, "front: expected a section"),
+        ({"cameras": ["front"], "front": {"topic": "/x"}}, "unknown parameter front.topic"),
+    ):
+        with pytest.raises(ConfigError, match=says):
+            NodeConfig.from_parameters(bad)
 
 
 def test_names_resolve_as_in_ros() -> None:

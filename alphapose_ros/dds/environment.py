@@ -7,11 +7,16 @@ find each other under the same variables.
 
 from __future__ import annotations
 
+import logging
+import re
+import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from xml.sax.saxutils import quoteattr
 
 from alphapose_ros.base.errors import ConfigError
+
+logger = logging.getLogger(__name__)
 
 RANGES = ("SUBNET", "LOCALHOST", "OFF", "SYSTEM_DEFAULT")
 # A 1920x1080 image has 6 MB and comes in one burst: with the usual 1 MB of receive buffer not one
@@ -22,6 +27,7 @@ _LOOPBACK = (
     "<General><AllowMulticast>false</AllowMulticast><MaxMessageSize>65500B</MaxMessageSize>"
     "<FragmentSize>64000B</FragmentSize></General>"
 )
+_HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
 _MAX_DOMAIN = 232  # the last whose UDP ports exist: 7400 + 250 x domain + participant
 
 
@@ -59,15 +65,33 @@ class RosEnvironment:
             )
         if variables.get("ROS_LOCALHOST_ONLY") == "1":  # the older variable wins where set
             reach = "LOCALHOST"
-        peers = variables.get("ROS_STATIC_PEERS", "").split(";")
+        peers = [peer.strip() for peer in variables.get("ROS_STATIC_PEERS", "").split(";")]
+        for peer in filter(None, peers):
+            if not _HOST.fullmatch(peer):
+                raise ConfigError(
+                    f"ROS_STATIC_PEERS: expected host names or addresses separated by ';', "
+                    f"got {peer!r}"
+                )
         return cls(
             _domain_id(variables.get("ROS_DOMAIN_ID", "")),
             reach,
-            tuple(peer.strip() for peer in peers if peer.strip()),
+            tuple(filter(None, peers)),
             variables.get("CYCLONEDDS_URI", "").strip(),
             variables.get("ROS_DISTRO", "").strip().lower(),
             variables.get("RMW_IMPLEMENTATION", "").strip(),
         )
+
+    def reachable(self) -> RosEnvironment:
+        """Without peers whose names nobody knows: the library would end the process on them."""
+        known = []
+        for peer in self.static_peers:
+            try:
+                socket.getaddrinfo(peer, None)
+            except OSError as error:
+                logger.warning("ROS_STATIC_PEERS: %s left out: %s", peer, error.strerror)
+            else:
+                known.append(peer)
+        return replace(self, static_peers=tuple(known))
 
     def cyclone_config(self) -> str:
         """Cyclone DDS settings as XML fragments, later ones overriding earlier ones."""

@@ -186,7 +186,7 @@ class Participant:
         number = self.environment.domain_id
         userdata = self._qos.Policy.Userdata(b"enclave=/;")
         try:
-            with _cyclone_uri(self.environment.cyclone_config()):
+            with _cyclone_uri(self.environment.reachable().cyclone_config()):
                 return domain.DomainParticipant(number, qos=self._qos.Qos(userdata))
         except self._core.DDSException as error:
             raise TransportError(
