@@ -15,6 +15,7 @@ import pytest
 from dds_helpers import IMAGE, POSES, FarEnd, node_process, wait_for
 
 from alphapose_ros.base.skeletons import HALPE136
+from alphapose_ros.dds.camera_io import CAMERA_INFO
 from alphapose_ros.output.messages import result_of, stamp_of
 
 _DOMAINS = count(os.getpid() % 100)
@@ -238,3 +239,51 @@ def test_auto_reliability_follows_the_publishers(domain: int, far: FarEnd) -> No
         wait_for(lambda: "BestEffort" in asked(), "best effort for both")
         other.publish(far.image(10**9, 9))
         wait_for(lambda: poses, "poses from the best effort camera")
+
+
+def test_markers_and_the_annotated_image_for_those_who_listen(domain: int, far: FarEnd) -> None:
+    markers = far.collect("/markers", "visualization_msgs/msg/MarkerArray")
+    drawn = far.collect("/pose_image", IMAGE)
+    images = far.publisher("/image", IMAGE)
+    infos = far.publisher("/camera_info", CAMERA_INFO)
+    far.start()
+    with node_process(domain) as node:
+        wait_for(lambda: images.matched and infos.matched, "the node's subscriptions")
+        images.publish(far.image(10**9))
+        wait_for(lambda: drawn and markers, "an image without calibration")
+        k = np.array([20.0, 0, 8, 0, 20, 4, 0, 0, 1])
+        wrong = far.types.new(CAMERA_INFO, height=480, width=640, k=k)
+        infos.publish(wrong)
+        time.sleep(0.1)
+        images.publish(far.image(2 * 10**9))
+        wait_for(lambda: len(markers) == 2, "an image of another size than its calibration")
+        infos.publish(far.types.new(CAMERA_INFO, height=8, width=16, k=k))
+        time.sleep(0.1)
+        images.publish(far.image(3 * 10**9))
+        wait_for(lambda: len(markers) == 3, "an image with calibration")
+    assert [len(m.markers) for m in markers[:2]] == [0, 0]
+    assert {m.ns for m in markers[2].markers} == set(HALPE136.parts)
+    assert {p.z for m in markers[2].markers for p in m.points} == {2.0}
+    assert (drawn[0].width, drawn[0].height, drawn[0].encoding) == (16, 8, "rgb8")
+    assert stamp_of(drawn[0]) == 10**9
+    assert sum("expected the images' size 16x8, got 640x480" in line for line in node.lines) == 1
+
+
+def test_diagnostics_say_what_is_wrong(domain: int, far: FarEnd) -> None:
+    found = far.collect("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray")
+    images = far.publisher("/image", IMAGE)
+    far.start()
+    with node_process(domain, "config = NodeConfig(silence_warning_s=0.5)") as node:
+        wait_for(lambda: images.matched, "the node's subscription")
+        wait_for(lambda: any(m.status[0].message == "no images" for m in found), "silence")
+        wait_for(lambda: any("no image for" in line for line in node.lines), "a line in the log")
+        for i in range(1, 200):
+            images.publish(far.image(i * 10**9))
+            time.sleep(0.02)
+            if found[-1].status[0].message == "running":
+                break
+        wait_for(lambda: found[-1].status[0].message == "running", "images")
+    values = {v.key: v.value for v in found[-1].status[0].values}
+    assert int(values["processed"]) > 0
+    assert float(values["latency_ms"]) > 0
+    assert found[-1].status[0].name == "alphapose_ros: camera"
