@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import cv2
@@ -92,20 +93,28 @@ def test_a_broken_recording_leaves_complete_outputs_and_2(
         assert len(list(source)) == count
 
 
-def test_ctrl_c_closes_the_outputs(
-    pipeline: OnePerson, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_closes_the_outputs(
+    number: int, code: int, pipeline: OnePerson, images: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     def interrupted(self: OnePerson, frame: Frame) -> FrameResult:
         if self.frames:
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
         return real(self, frame)
 
     real = OnePerson.__call__
+    before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(OnePerson, "__call__", interrupted)
     video = tmp_path / "o.mp4"
-    assert cli.main(["run", str(images), "--video", str(video)]) == 130
+    try:
+        ended = cli.main(["run", str(images), "--video", str(video)])
+    except SystemExit as end:
+        ended = end.code
+    assert ended == code
     with open_source(str(video)) as source:
         assert len(list(source)) == 1
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_skipped_images_are_reported(

@@ -67,8 +67,7 @@ PACKAGES = (
     Package("onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "ONNX models",
             "pip install 'alphapose_ros[onnx]'"),
     Package("tqdm", ("tqdm",), "progress bars", "pip install tqdm"),
-    Package("rclpy", ("rclpy",), "the ros front (not part of this version)",
-            "source /opt/ros/<distribution>/setup.bash"),
+    Package("rclpy", ("rclpy",), "the ros front (not part of this version)", ""),
 )  # fmt: skip
 
 

@@ -70,10 +70,10 @@ def verify_all() -> dict[str, str]:
     from alphapose_ros.weights import WEIGHTS, bundled_path
 
     problems: dict[str, str] = {}
-    for name in WEIGHTS:
+    for name, spec in WEIGHTS.items():
         try:
             bundled_path(name)
-            problems[name] = ""
+            problems[name] = "" if spec.sha256 else f"{spec.file}: no SHA-256 is recorded for it"
         except WeightsError as error:
             problems[name] = str(error)
     return problems

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from alphapose_ros.base.errors import InputError
-from alphapose_ros.cli.console import Commands, add_command
+from alphapose_ros.cli.console import Commands, add_command, say
 
 _EXAMPLES = """\
 examples:
@@ -41,5 +41,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--rate: expected images per second above 0, got {args.rate:g}")
     from alphapose_ros.dds.camera import play
 
-    play(args.source, args.topic, rate=args.rate, compressed=args.compressed, loop=args.loop)
+    count = play(
+        args.source, args.topic, rate=args.rate, compressed=args.compressed, loop=args.loop
+    )
+    say(f"{count} images published")
     return 0
