@@ -117,7 +117,7 @@ class _Painter:
         head = _head_joints(skeleton)
         widths = [max(round(wide / 2), 1) if head[list(edge)].any() else wide for edge in bold]
         for edge, width in zip(bold, widths, strict=True):
-            self._line(keypoints[list(edge)], _OUTLINE, width + 2 * max(round(width / 4), 1))
+            self._line(keypoints[list(edge)], _OUTLINE, width + max(round(width / 2), 1))
         for edge, width in zip(bold, widths, strict=True):
             self._line(keypoints[list(edge)], edge_color(skeleton, edge), width)
         for edge in edges:
@@ -131,7 +131,7 @@ class _Painter:
 
     def _width(self, box: FloatArray) -> int:
         size = float(max(box[2] - box[0], box[3] - box[1]))
-        return max(round(min(size / 110, 6 * self._unit)), 1)
+        return max(round(min(size / 85, 6 * self._unit)), 1)
 
     def _line(self, ends: FloatArray, color: Color, width: int) -> None:
         first, second = _fixed(ends)
