@@ -70,6 +70,10 @@ class WireTypes:
         found: type = self._store.types[name]
         return found
 
+    def field_count(self, name: str) -> int:
+        """How many fields ``pkg/msg/Name`` has."""
+        return len(self._store.fielddefs[name][1])
+
     def new(self, name: str, /, **fields: Any) -> Any:
         """A message with the given fields, everything else zero, empty or its own default."""
         cls = self.message_class(name)
@@ -162,9 +166,12 @@ class MessageClasses:
         if name not in _PACKAGE_OF:
             raise AttributeError(name)
         full = f"{_PACKAGE_OF[name]}/msg/{name}"
+        cls = self._types.message_class(full)
+        count = self._types.field_count(full)
 
         def make(**fields: Any) -> Any:
-            return self._types.new(full, **fields)
+            # Thousands of points a frame are given in full and need no defaults.
+            return cls(**fields) if len(fields) == count else self._types.new(full, **fields)
 
         setattr(self, name, make)
         return make
