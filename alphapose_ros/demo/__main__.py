@@ -43,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     except AlphaPoseError as error:
         warn(str(error))
         return 1
+    except KeyboardInterrupt:  # while the clip is fetched; from then on it is an event
+        return 130
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
