@@ -120,14 +120,17 @@ def test_alphapose_rows_have_its_score_and_integer_ids() -> None:
 
 def test_coco_rows_have_scores_in_0_1() -> None:
     given = poses(HALPE136)
-    (first, _) = rows = coco_rows(42, to_skeleton(given, COCO17))
+    mapped = to_skeleton(given, COCO17)
+    (first, _) = rows = coco_rows(42, mapped)
     assert first.keys() == {
         "image_id", "category_id", "keypoints", "score", "bbox", "box_score"
     }  # fmt: skip
     assert (first["image_id"], first["category_id"], first["box_score"]) == (42, 1, 0.5)
     assert first["bbox"] == [10, 20, 30, 80]
     assert len(first["keypoints"]) == 51
-    assert first["score"] == pytest.approx(given.scores[0, :17].mean() * 0.5, abs=1e-5)
+    assert (mapped.scores == given.scores[:, :17]).all()
+    assert first["score"] == pytest.approx(mapped.person_scores[0], abs=1e-6)
+    assert 0 < first["score"] < first["box_score"]
     json.dumps(rows)
 
 
