@@ -54,7 +54,7 @@ def spread(network: nn.Module, crops: torch.Tensor, mean: Sequence[float]) -> nn
     [
         (HeatmapDecoder(), torch.float32),
         (SikrDecoder(), torch.float32),
-        (SikrDecoder(tail_cut=0.1), torch.uint8),
+        (SikrDecoder(tail_cut=0.1, window=4.0), torch.uint8),
     ],
     ids=["heatmap", "sikr", "sikr_cut"],
 )

@@ -281,3 +281,22 @@ def test_a_map_of_no_confidence_has_a_finite_point(value: float, tail_cut: float
     points, scores = SikrDecoder(tail_cut=tail_cut)(torch.full((1, 1, 8, 6), value))
     assert points.isfinite().all()
     assert scores.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_window_keeps_a_far_second_candidate_out_of_the_expectation() -> None:
+    ys, xs = torch.meshgrid(torch.arange(64.0), torch.arange(48.0), indexing="ij")
+    first = 6 * torch.exp(-((xs - 10) ** 2 + (ys - 20) ** 2) / 8)
+    second = 5 * torch.exp(-((xs - 38) ** 2 + (ys - 50) ** 2) / 8)
+    logits = (first + second - 6)[None, None]
+    plain, score = SikrDecoder(tail_cut=0.3)(logits)
+    held, same_score = SikrDecoder(tail_cut=0.3, window=4.0)(logits)
+    assert torch.dist(held[0, 0], torch.tensor([10.0, 20.0])) < 0.1
+    assert torch.dist(plain[0, 0], torch.tensor([10.0, 20.0])) > 5
+    assert torch.equal(score, same_score)
+
+
+def test_a_wide_window_changes_nothing() -> None:
+    logits = torch.randn((2, 3, 16, 12), generator=torch.Generator().manual_seed(0))
+    narrow, _ = SikrDecoder()(logits)
+    wide, _ = SikrDecoder(window=1e4)(logits)
+    assert torch.allclose(narrow, wide, atol=1e-4)

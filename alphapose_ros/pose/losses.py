@@ -30,14 +30,16 @@ class PoseLossConfig:
         sigma, fine_sigma: Gaussian in heatmap pixels for body and feet, for face and hands.
         fine: weight of the face and hand parts beside the body's 1.
         amplitude: of SIKR's symmetric gradient.
+        tail_cut: of the SIKR term, see ``sikr.normalise``; best what decoding will use.
     """
 
     heatmap: float = 1.0
-    sikr: float = 20.0
+    sikr: float = 4.0
     sigma: float = 2.0
     fine_sigma: float = 1.4
     fine: float = 0.4
     amplitude: float = AMPLITUDE
+    tail_cut: float = 0.0
 
 
 class PoseLoss:
@@ -66,7 +68,8 @@ class PoseLoss:
         limits = where.new_tensor([width - 1, height - 1])
         inside = ((where >= 0) & (where <= limits)).all(-1)
         heatmap = self._heatmap(maps, where, part, inside)
-        mean = symmetric_integral(normalise(maps[inside])[0], self.config.amplitude)
+        probability, _ = normalise(maps[inside], tail_cut=self.config.tail_cut)
+        mean = symmetric_integral(probability, self.config.amplitude)
         size_hw = height, width
         target = encode(where[inside], size_hw)
         distance = (encode(mean, size_hw) - target).abs().sum(-1)

@@ -22,7 +22,7 @@ AMPLITUDE = 2.0  # the released models' constant; the paper's is an eighth of th
 
 
 def normalise(
-    logits: Tensor, kind: str = "sigmoid", tail_cut: float = 0.0
+    logits: Tensor, kind: str = "sigmoid", tail_cut: float = 0.0, window: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """Maps (..., H, W) -> probability maps of sum 1 and the joints' scores (...).
 
@@ -33,6 +33,9 @@ def normalise(
         tail_cut: confidences below this share of their map's peak are dropped before the sum,
             so that thousands of background cells do not draw the expectation to the middle of
             the map. 0 is the original.
+        window: standard deviation, in cells, of a Gaussian around the peak that weights the
+            confidences before the sum, so that a second candidate far off does not draw the
+            expectation between the two. 0, the original, is no window.
 
     Raises:
         ConfigError: another ``kind``.
@@ -43,6 +46,8 @@ def normalise(
         if tail_cut > 0:
             floor = score[..., None, None] * tail_cut
             confidence = confidence.where(confidence >= floor, confidence.new_zeros(()))
+        if window > 0:
+            confidence = confidence * _around_peak(confidence, window)
         # Logits can be so low that every confidence is 0: a finite point with score 0 comes out.
         total = confidence.sum((-2, -1), keepdim=True)
         return confidence / total.clamp(min=torch.finfo(confidence.dtype).tiny), score
@@ -53,6 +58,19 @@ def normalise(
     else:
         raise ConfigError(f"normalisation: expected one of {', '.join(NORMS)}, got {kind!r}")
     return probability, torch.ones_like(logits[..., 0, 0])
+
+
+def _around_peak(confidence: Tensor, deviation: float) -> Tensor:
+    """Gaussian weights (..., H, W), 1 at each map's highest cell."""
+    height, width = confidence.shape[-2:]
+    column = confidence.amax(-2).argmax(-1)[..., None]
+    row = confidence.amax(-1).argmax(-1)[..., None]
+    xs = torch.arange(width, device=confidence.device) - column
+    ys = torch.arange(height, device=confidence.device) - row
+    scale = -0.5 / deviation**2
+    across = torch.exp(scale * (xs * xs).to(confidence.dtype))
+    down = torch.exp(scale * (ys * ys).to(confidence.dtype))
+    return down[..., :, None] * across[..., None, :]
 
 
 def integral(probability: Tensor) -> Tensor:
@@ -133,23 +151,28 @@ class SikrDecoder(nn.Module):
     Args:
         norm: see :func:`normalise`.
         tail_cut: see :func:`normalise`.
+        window: see :func:`normalise`.
         supervised: (K,) bool; joints that training never taught get score 0. None: all taught.
     """
 
     supervised: Tensor | None
 
     def __init__(
-        self, norm: str = "sigmoid", tail_cut: float = 0.0, supervised: Tensor | None = None
+        self,
+        norm: str = "sigmoid",
+        tail_cut: float = 0.0,
+        window: float = 0.0,
+        supervised: Tensor | None = None,
     ) -> None:
         super().__init__()
         if norm not in NORMS:
             raise ConfigError(f"normalisation: expected one of {', '.join(NORMS)}, got {norm!r}")
-        self.norm, self.tail_cut = norm, tail_cut
+        self.norm, self.tail_cut, self.window = norm, tail_cut, window
         self.register_buffer("supervised", supervised, persistent=False)
 
     def forward(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Points lie in 0..W-1, 0..H-1; index k stands for input pixel 4k."""
-        probability, score = normalise(logits, self.norm, self.tail_cut)
+        probability, score = normalise(logits, self.norm, self.tail_cut, self.window)
         if self.supervised is not None:
             score = score * self.supervised.to(score.dtype)
         return integral(probability), score

@@ -42,6 +42,8 @@ class PoseTrainConfig:
         freeze: number of trunk blocks, from the input, that keep their weights.
         freeze_norm: keep the batch norms' running moments (small batches would spoil them).
         sikr_weight: weight of the SIKR term beside the heatmap term's 1.
+        tail_cut: share of a map's peak below which the SIKR term takes no part of it; as decoding
+            does. 0 is AlphaPose's own.
         average_decay: of the exponential moving average that becomes the finished weights.
         augment: strength of the augmentation, 1 as configured, 0 none.
         save_every: steps between checkpoints.
@@ -63,7 +65,8 @@ class PoseTrainConfig:
     weight_decay: float = 0.01
     freeze: int = 0
     freeze_norm: bool = True
-    sikr_weight: float = 20.0
+    sikr_weight: float = 4.0
+    tail_cut: float = 0.3
     average_decay: float = 0.999
     augment: float = 1.0
     save_every: int = 100
@@ -104,7 +107,7 @@ def train_pose(config: PoseTrainConfig) -> Path:
 
 def _loop(run: Run, config: PoseTrainConfig, device: torch.device) -> None:
     warm = PoseLoss(HALPE136, PoseLossConfig(sikr=0.0))
-    full = PoseLoss(HALPE136, PoseLossConfig(sikr=config.sikr_weight))
+    full = PoseLoss(HALPE136, PoseLossConfig(sikr=config.sikr_weight, tail_cut=config.tail_cut))
     table = CsvLog(run.folder / "log.csv", run.step)
     sums: dict[str, float] = {}
     for batch in _progress(_batches(run.step, config), run.step, config.steps):
