@@ -138,8 +138,9 @@ class AstronautSource(Source):
     def __iter__(self) -> Iterator[Frame]:
         for index in range(150):
             phase = 2 * np.pi * index / 150
-            scale = 1.1 + 0.35 * np.sin(phase)
-            shift = 320 - 256 * scale + 90 * np.sin(2 * phase), 240 - 256 * scale
+            scale = 1.55 + 0.25 * np.sin(phase)
+            room = 256 * scale - np.array([320, 240])  # the photograph always fills the image
+            shift = -room * [1 + 0.9 * np.sin(2 * phase), 0.4]
             matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
             image = self._cv2.warpAffine(self._photo, matrix, (640, 480))
             yield Frame(image, round(index * 1e9 / 15), self.name)
