@@ -19,7 +19,7 @@ import yaml
 
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.detection.config import DetectorConfig
-from alphapose_ros.pose.factory import PoseConfig
+from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.pose.nms_config import PoseNmsConfig
 from alphapose_ros.tracking.config import TrackerConfig
 

@@ -57,7 +57,9 @@ class ImageBatch:
         width = max((w for _, w in sizes), default=1)
         atlas = torch.zeros((1, 3, max(tops[-1], 1), width), device=device)
         for image, top, (h, w) in zip(images, tops, sizes, strict=False):
-            source = torch.from_numpy(np.ascontiguousarray(image)).to(device)
+            # Messages bring read-only memory, which PyTorch does not take without a warning.
+            owned = np.require(image, requirements=("C", "W"))
+            source = torch.from_numpy(owned).to(device)
             atlas[0, :, top : top + h, :w] = source.permute(2, 0, 1)
         return cls(atlas, tops[:-1], sizes)
 

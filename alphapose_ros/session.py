@@ -97,6 +97,9 @@ class Session:
         """Forget the people of a camera, or of all, before the next image is worked on."""
         with self._changed:
             self._resets.append(camera)
+            for name in [n for n in self._mailboxes if camera in (None, n)]:
+                del self._mailboxes[name]  # an image of the old clock
+                self._count(name, dropped=1)
             self._changed.notify()
 
     def statistics(self) -> dict[str, CameraStatistics]:

@@ -1,50 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pose room's configuration and how an estimator is built from it."""
+"""Building a pose estimator from its configuration."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from alphapose_ros.base.errors import ConfigError, WeightsError
+from alphapose_ros.base.errors import WeightsError
 from alphapose_ros.base.skeletons import get_skeleton
 from alphapose_ros.models.export import DecodedPose
 from alphapose_ros.models.light import LightPose, fold_batch_norm
+from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.pose.estimator import PoseEstimator
 from alphapose_ros.pose.flip import FlipTested
 from alphapose_ros.pose.sikr import SikrDecoder
 from alphapose_ros.weights import POSE_NANO, WEIGHTS, bundled_path, load_tensors
-
-
-@dataclass(frozen=True)
-class PoseConfig:
-    """Which pose network, and how its maps become joints.
-
-    Attributes:
-        weights: file of a light network's weights; empty: the bundled one.
-        tail_cut: confidences below this share of a map's peak are dropped before SIKR's sum; 0
-            is AlphaPose's own decoding.
-        window: standard deviation, in map cells of 4 px, of a Gaussian around the peak that
-            SIKR's sum is taken in; 0 is AlphaPose's own decoding.
-        flip_test: run each crop and its mirror image and average; twice the time.
-        max_batch: crops per network call.
-    """
-
-    weights: str = ""
-    tail_cut: float = 0.3
-    window: float = 6.0
-    flip_test: bool = False
-    max_batch: int = 64
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.tail_cut < 1:
-            raise ConfigError(f"pose.tail_cut: expected a number in [0, 1), got {self.tail_cut}")
-        if not self.window >= 0:
-            raise ConfigError(f"pose.window: expected 0 or more cells, got {self.window}")
-        if self.max_batch < 1:
-            raise ConfigError(f"pose.max_batch: expected at least 1, got {self.max_batch}")
 
 
 def create_estimator(config: PoseConfig, device: torch.device | str = "cpu") -> PoseEstimator:
