@@ -88,7 +88,9 @@ def pseudo_label(
     kept = {item["image_id"] for item in accepted}
     entries = [entry for entry in content["images"] if entry["id"] in kept]
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps({"images": entries, "annotations": accepted}))
+    partial = output.with_suffix(".partial")
+    partial.write_text(json.dumps({"images": entries, "annotations": accepted}))
+    partial.replace(output)
     log.info(
         "%s: %d of %d people accepted", output, len(accepted), sum(map(len, waiting.values()))
     )

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -16,12 +17,16 @@ from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.skeletons import HALPE136
 from alphapose_ros.data.augment import AugmentConfig
 from alphapose_ros.data.pose_samples import PoseSamples, SetSpec, as_input, one_thread
+from alphapose_ros.data.pseudo import pseudo_label
 from alphapose_ros.models.light import LightPose, fold_batch_norm
 from alphapose_ros.pose.losses import PoseLoss, PoseLossConfig
-from alphapose_ros.train.loop import CsvLog, PositionSampler, Run
+from alphapose_ros.train.loop import CsvLog, PositionSampler, Run, WeightAverage
+from alphapose_ros.train.norms import restore_norms
 from alphapose_ros.weights import load_tensors, save_tensors
 
 log = logging.getLogger(__name__)
+
+_RESTORE_BATCHES = 16
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,9 @@ class PoseTrainConfig:
         out: folder for checkpoint, log and the finished weights.
         sets: data sets as ANNOTATIONS@IMAGES=RATIO.
         faces: a face-only set to paste onto heads, as ANNOTATIONS@IMAGES; empty for none.
+        pseudo: a set whose people without a pose are labelled by ``teacher``, as
+            ANNOTATIONS@IMAGES=RATIO; empty for none. Done once, kept in ``out``.
+        teacher: ONNX network that labels them.
         init: weights to start from: a safetensors file of this network, or MoveNet's .tflite.
         steps: optimizer steps of the whole schedule.
         batch_size: crops per step.
@@ -55,6 +63,8 @@ class PoseTrainConfig:
     out: str = "runs/pose"
     sets: list[str] = field(default_factory=list)
     faces: str = ""
+    pseudo: str = ""
+    teacher: str = ""
     init: str = ""
     steps: int = 3000
     batch_size: int = 32
@@ -78,6 +88,8 @@ class PoseTrainConfig:
     def __post_init__(self) -> None:
         if not self.sets:
             raise ConfigError("sets: expected at least one ANNOTATIONS@IMAGES=RATIO, got none")
+        if self.pseudo and not self.teacher:
+            raise ConfigError("pseudo: expected a teacher as well, got none")
         for name in ("steps", "batch_size", "save_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected at least 1, got {getattr(self, name)}")
@@ -101,6 +113,8 @@ def train_pose(config: PoseTrainConfig) -> Path:
     )
     if run.resume():
         log.info("resumed at step %d of %d", run.step, run.steps)
+    elif config.init.endswith(".tflite"):
+        _restore(run, config, device)
     _loop(run, config, device)
     return export_weights(run.average.state, Path(config.out) / "pose.safetensors")
 
@@ -125,6 +139,13 @@ def _loop(run: Run, config: PoseTrainConfig, device: torch.device) -> None:
             sums = {}
         if run.step % config.save_every == 0 or run.step == run.steps:
             run.save()
+
+
+def _restore(run: Run, config: PoseTrainConfig, device: torch.device) -> None:
+    """A file with folded norms gets them back, with the moments of some augmented batches."""
+    batches = itertools.islice(_batches(0, config), _RESTORE_BATCHES)
+    restore_norms(run.model, (as_input(batch["image"], device) for batch in batches))
+    run.average = WeightAverage(run.model, config.average_decay)
 
 
 def start_network(init: str) -> LightPose:
@@ -153,7 +174,8 @@ def export_weights(state: dict[str, Tensor], path: Path) -> Path:
 
 
 def _batches(start: int, config: PoseTrainConfig) -> Iterable[dict[str, Tensor]]:
-    people = [(spec.read(HALPE136), spec.ratio) for spec in map(SetSpec.parse, config.sets)]
+    specs = [*map(SetSpec.parse, config.sets), *_pseudo_labelled(config)]
+    people = [(spec.read(HALPE136), spec.ratio) for spec in specs]
     for one, _ in people:
         log.info("%s: %d people, left out %s", one.images[0].parent, len(one), one.problems)
     faces = SetSpec.parse(config.faces).read(HALPE136) if config.faces else None
@@ -165,6 +187,17 @@ def _batches(start: int, config: PoseTrainConfig) -> Iterable[dict[str, Tensor]]
         num_workers=config.workers,
         worker_init_fn=one_thread,
     )
+
+
+def _pseudo_labelled(config: PoseTrainConfig) -> list[SetSpec]:
+    """The set that the teacher labels, made on the first call."""
+    if not config.pseudo:
+        return []
+    spec = SetSpec.parse(config.pseudo)
+    made = Path(config.out) / "pseudo.json"
+    if not made.exists():
+        pseudo_label(Path(config.teacher), spec.annotations, spec.images, made)
+    return [replace(spec, annotations=made)]
 
 
 def scaled(strength: float) -> AugmentConfig:
