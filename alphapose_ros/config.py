@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from alphapose_ros.pose.nms_config import PoseNmsConfig
 from alphapose_ros.tracking.config import TrackerConfig
 
 T = TypeVar("T")
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda", "cuda:N")
 PRESETS = ("nano",)
 
 
@@ -49,7 +50,7 @@ class PipelineConfig:
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
 
     def __post_init__(self) -> None:
-        if self.device.partition(":")[0] not in DEVICES:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise ConfigError(f"device: expected {', '.join(DEVICES)}, got {self.device!r}")
         if self.threads < 0:
             raise ConfigError(f"threads: expected 0 or more, got {self.threads}")
@@ -95,6 +96,8 @@ def read_parameters(path: Path) -> dict[str, Any]:
     if not found:
         raise ConfigError(f"{path}: expected '/**:' with 'ros__parameters:' below it")
     for section in found:
+        if section is not None and not isinstance(section, Mapping):
+            raise ConfigError(f"{path}: ros__parameters: expected a mapping, got {section!r}")
         _merge(out, section or {})
     return out
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import struct
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -56,6 +59,12 @@ class WeightSpec:
     metrics: Mapping[str, float] = field(default_factory=dict)
     measured_on: str = ""
 
+
+# What PyTorch's reader raises on files that were cut short or altered.
+_DAMAGED = (
+    RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError,
+    AssertionError, struct.error,
+)  # fmt: skip
 
 WEIGHTS: dict[str, WeightSpec] = {
     POSE_NANO: WeightSpec(
@@ -118,20 +127,34 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"{path}: not a usable safetensors file: {error}") from error
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path}: refused, the file is not plain tensors (it may run code when loaded)"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path}: not a usable checkpoint: {error}") from error
+    content = load_checkpoint(path)
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
         raise WeightsError(f"{path}: expected a table of tensors, got {type(content).__name__}")
     return content
+
+
+def load_checkpoint(path: Path) -> Any:
+    """The content of a PyTorch checkpoint: tensors, numbers, text and containers of them.
+
+    Raises:
+        WeightsError: missing, damaged, or a pickle that would run code.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Of a file that is about to be refused, and the error below says it better.
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path}: refused, the file is not plain tensors (it may run code when loaded)"
+        ) from error
+    except _DAMAGED as error:
+        raise WeightsError(
+            f"{path}: not a usable checkpoint: {type(error).__name__}: {error}"
+        ) from error
 
 
 def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:

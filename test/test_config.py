@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Strict reading of configurations: every mistake is one clear ConfigError."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.config import PipelineConfig, build, read_parameters, split_parameters
+
+
+@dataclass(frozen=True)
+class Room:
+    level: float = 0.5
+    names: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class House:
+    count: int = 1
+    on: bool = False
+    name: str = ""
+    room: Room = field(default_factory=Room)
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "parameters.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_nothing_given_is_the_default() -> None:
+    assert build(House, {}) == House()
+    assert build(PipelineConfig, {}) == PipelineConfig()
+
+
+def test_nested_values_arrive() -> None:
+    values = {"count": 3, "on": True, "name": "a", "room": {"level": 0.1, "names": ["x", "y"]}}
+    assert build(House, values) == House(3, True, "a", Room(0.1, ["x", "y"]))
+
+
+def test_an_integer_is_taken_where_a_float_is_meant() -> None:
+    level = build(House, {"room": {"level": 1}}).room.level
+    assert level == 1.0
+    assert type(level) is float
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"counts": 1}, ["unknown parameter counts", "did you mean count?"]),
+        ({"room": {"lvel": 1.0}}, ["unknown parameter room.lvel", "did you mean room.level?"]),
+        ({"zzz": 1}, ["unknown parameter zzz"]),
+        ({7: 1}, ["unknown parameter 7"]),
+        ({"count": True}, ["count", "expected int", "True"]),
+        ({"count": 1.0}, ["count", "expected int", "1.0"]),
+        ({"on": 1}, ["on", "expected bool", "1"]),
+        ({"name": None}, ["name", "expected str", "None"]),
+        ({"room": 3}, ["room", "expected a section of parameters", "3"]),
+        ({"room": None}, ["room", "expected a section of parameters"]),
+        ({"room": {"level": True}}, ["room.level", "expected float", "True"]),
+        ({"room": {"level": "1"}}, ["room.level", "expected float", "'1'"]),
+        ({"room": {"names": "x"}}, ["room.names", "expected a list of str", "'x'"]),
+        ({"room": {"names": ["x", 1]}}, ["room.names", "expected a list of str"]),
+    ],
+)
+def test_mistakes_are_named(values: dict[Any, Any], words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build(House, values)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_an_unknown_key_far_from_all_has_no_hint() -> None:
+    with pytest.raises(ConfigError) as caught:
+        build(House, {"zzz": 1})
+    assert "did you mean" not in str(caught.value)
+
+
+def test_lists_are_copied() -> None:
+    names = ["x"]
+    assert build(Room, {"names": names}).names is not names
+
+
+def test_dotted_keys_equal_nested_ones(tmp_path: Path) -> None:
+    head = "/**:\n  ros__parameters:\n"
+    nested = head + "    tracker:\n      max_lost_s: 2.5\n    pose:\n      tail_cut: 0.1\n"
+    dotted = head + "    tracker.max_lost_s: 2.5\n    pose.tail_cut: 0.1\n"
+    first = PipelineConfig.from_file(written(tmp_path, nested))
+    second = PipelineConfig.from_file(written(tmp_path, dotted))
+    assert first == second
+    assert (first.tracker.max_lost_s, first.pose.tail_cut) == (2.5, 0.1)
+
+
+def test_sections_of_several_nodes_merge_in_order(tmp_path: Path) -> None:
+    text = (
+        "/**:\n  ros__parameters:\n    device: cpu\n    pose: {tail_cut: 0.1, max_batch: 8}\n"
+        "pose_node:\n  ros__parameters:\n    pose.tail_cut: 0.2\n"
+        "other:\n  something: else\n"
+        "empty:\n  ros__parameters:\n"
+    )
+    found = read_parameters(written(tmp_path, text))
+    assert found == {"device": "cpu", "pose": {"tail_cut": 0.2, "max_batch": 8}}
+
+
+def test_what_belongs_to_the_node_is_kept_apart() -> None:
+    mine, other = split_parameters({"device": "cpu", "image_transport": "raw", "pose": {}})
+    assert mine == {"device": "cpu", "pose": {}}
+    assert other == {"image_transport": "raw"}
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("a: [1", "not a YAML file"),
+        ("", "ros__parameters"),
+        ("- 1\n- 2\n", "ros__parameters"),
+        ("device: cpu\n", "ros__parameters"),
+        ("/**:\n  ros__parameters: [1, 2]\n", "expected a mapping"),
+        ("/**:\n  ros__parameters: text\n", "expected a mapping"),
+        ("/**:\n  ros__parameters:\n    pose: 1\n    pose.tail_cut: 0.1\n", "pose"),
+        ("/**:\n  ros__parameters:\n    pose:\n", "expected a section"),
+        ("/**:\n  ros__parameters:\n    pose: {tailcut: 0.1}\n", "did you mean pose.tail_cut?"),
+        ("/**:\n  ros__parameters:\n    pose: {tail_cut: .nan}\n", "pose.tail_cut"),
+    ],
+)
+def test_a_bad_file_is_one_line(tmp_path: Path, text: str, word: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        PipelineConfig.from_file(written(tmp_path, text))
+    assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"\xff\xfe\x00\x81")
+    for path in (tmp_path / "missing.yaml", tmp_path, binary):
+        with pytest.raises(ConfigError) as caught:
+            read_parameters(path)
+        assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["auto", "cpu", "cuda", "cuda:0", "cuda:12"])
+def test_known_devices(name: str) -> None:
+    assert PipelineConfig(device=name).device == name
+
+
+@pytest.mark.parametrize("name", ["", "gpu", "cpu:1", "cuda:", "cuda:x", "auto:0", "CUDA"])
+def test_other_devices_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="device: expected"):
+        PipelineConfig(device=name)
+
+
+def test_threads_and_presets() -> None:
+    with pytest.raises(ConfigError, match="threads"):
+        PipelineConfig(threads=-1)
+    with pytest.raises(ConfigError, match="preset: expected one of nano"):
+        PipelineConfig.preset("huge")
+    assert PipelineConfig.preset("nano") == PipelineConfig()

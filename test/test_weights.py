@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weight files are data: nothing in them runs, and damage is told, not loaded."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from alphapose_ros.base.errors import WeightsError
+from alphapose_ros.weights import (
+    WEIGHTS,
+    WeightSpec,
+    bundled_path,
+    load_tensors,
+    save_tensors,
+    sha256_of,
+)
+
+
+class CreatesFile:
+    """Unpickling it creates a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (str(self.path), "w")
+
+
+def spec(path: Path, sha256: str) -> WeightSpec:
+    return WeightSpec(str(path), sha256, "pose", (256, 192), "Apache-2.0", "", "", "")
+
+
+@pytest.fixture
+def tensors() -> dict[str, torch.Tensor]:
+    return {"a.weight": torch.randn(3, 4), "b": torch.arange(5), "c": torch.randn(7).half()}
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(
+        first[k].dtype == second[k].dtype and torch.equal(first[k], second[k]) for k in first
+    )
+
+
+def test_safetensors_round_trip_leaves_no_partial_file(tmp_path: Path, tensors) -> None:
+    path = tmp_path / "new" / "weights.safetensors"
+    save_tensors(tensors, path)
+    assert same(load_tensors(path), tensors)
+    assert [p.name for p in path.parent.iterdir()] == ["weights.safetensors"]
+    assert path.stat().st_mode & 0o044 == 0o044
+
+
+def test_tensors_that_are_views_are_written_whole(tmp_path: Path) -> None:
+    turned = torch.randn(4, 6).T
+    save_tensors({"turned": turned}, tmp_path / "w.safetensors")
+    assert torch.equal(load_tensors(tmp_path / "w.safetensors")["turned"], turned)
+
+
+@pytest.mark.parametrize("wrapper", [None, "state_dict", "model"])
+def test_checkpoints_are_unwrapped(tmp_path: Path, tensors, wrapper: str | None) -> None:
+    content = tensors if wrapper is None else {wrapper: tensors, "epoch": 3}
+    torch.save(content, tmp_path / "checkpoint.pth")
+    assert same(load_tensors(tmp_path / "checkpoint.pth"), tensors)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("key", [None, "state_dict"])
+def test_a_pickle_that_runs_code_is_refused_unrun(
+    tmp_path: Path, zipped: bool, key: str | None
+) -> None:
+    trap, victim = tmp_path / "trap.pt", tmp_path / "created"
+    content = CreatesFile(victim) if key is None else {key: {"w": CreatesFile(victim)}}
+    torch.save(content, trap, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(WeightsError, match="refused"):
+        load_tensors(trap)
+    assert not victim.exists()
+    torch.load(trap, weights_only=False)  # the trap is a real one
+    assert victim.exists()
+
+
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_a_bare_pickle_is_refused_in_silence(tmp_path: Path, protocol: int) -> None:
+    trap, victim = tmp_path / "trap.pkl", tmp_path / "created"
+    trap.write_bytes(pickle.dumps(CreatesFile(victim), protocol))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(WeightsError, match="refused"):
+            load_tensors(trap)
+    assert not victim.exists()
+
+
+def test_other_warnings_of_the_reader_pass(tmp_path: Path, monkeypatch) -> None:
+    def reader(*_: object, **__: object) -> dict[str, torch.Tensor]:
+        warnings.warn("something else", UserWarning, stacklevel=1)
+        return {}
+
+    (tmp_path / "w.pt").write_bytes(b"x")
+    monkeypatch.setattr(torch, "load", reader)
+    with pytest.warns(UserWarning, match="something else"):
+        load_tensors(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"a": 1}, {"state_dict": 3}, torch.zeros(3)])
+def test_what_is_no_table_of_tensors_is_refused(tmp_path: Path, content: object) -> None:
+    torch.save(content, tmp_path / "other.pt")
+    with pytest.raises(WeightsError, match="expected a table of tensors"):
+        load_tensors(tmp_path / "other.pt")
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    for name in ("missing.pt", "missing.safetensors"):
+        with pytest.raises(WeightsError, match=name):
+            load_tensors(tmp_path / name)
+    with pytest.raises(WeightsError, match="there is none"):
+        load_tensors(tmp_path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_cut_files_are_refused(tmp_path: Path, tensors, share: float, suffix: str) -> None:
+    path = tmp_path / f"weights{suffix}"
+    save_tensors(tensors, path) if suffix == ".safetensors" else torch.save(tensors, path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(WeightsError, match=r"weights\."):
+        load_tensors(path)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_altered_checkpoints_raise_nothing_else(
+    tmp_path: Path, rng: np.random.Generator, zipped: bool
+) -> None:
+    path = tmp_path / "weights.pt"
+    torch.save({"a": torch.zeros(10)}, path, _use_new_zipfile_serialization=zipped)
+    good, refused = path.read_bytes(), 0
+    for _ in range(150):
+        bad = bytearray(good)
+        for place in rng.integers(0, min(len(bad), 500), 3):
+            bad[place] = rng.integers(256)
+        path.write_bytes(bad)
+        try:
+            load_tensors(path)
+        except WeightsError:
+            refused += 1
+    assert refused > 50
+
+
+def test_the_hash_is_verified(tmp_path: Path, tensors) -> None:
+    path = tmp_path / "w.safetensors"
+    save_tensors(tensors, path)
+    right = sha256_of(path)
+    assert len(right) == 64
+    assert bundled_path("w", {"w": spec(path, right)}) == path
+    with pytest.raises(WeightsError, match=f"expected SHA-256 {'0' * 64}, got {right}"):
+        bundled_path("w", {"w": spec(path, "0" * 64)})
+
+
+def test_unknown_and_missing_weights_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="expected one of pose_nano, detector_nano"):
+        bundled_path("huge")
+    with pytest.raises(WeightsError, match="missing from this install"):
+        bundled_path("w", {"w": spec(tmp_path / "w.safetensors", "")})
+
+
+def test_the_table_describes_each_file() -> None:
+    for name, entry in WEIGHTS.items():
+        assert entry.file == f"{name}.safetensors"
+        assert entry.task in ("pose", "detection")
+        assert min(entry.std) > 0
