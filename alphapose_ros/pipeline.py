@@ -71,6 +71,8 @@ class PosePipeline:
 
     def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
         """Images of several cameras at once; the networks see all their people in one batch."""
+        if not frames:
+            return []
         watch = _Stopwatch()
         batch = ImageBatch.upload([frame.image for frame in frames], self.device)
         watch.lap("upload")
@@ -115,14 +117,17 @@ def choose_device(name: str) -> torch.device:
     """``auto`` is CUDA where there is one, else the CPU with a warning.
 
     Raises:
-        ConfigError: CUDA was asked for by name and is not there.
+        ConfigError: no such device, or CUDA was asked for by name and is not there.
     """
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
         log.warning("no CUDA device: the networks run on the CPU")
         return torch.device("cpu")
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device: expected auto, cpu or cuda, got {name!r}") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(
             f"device: expected one of {torch.cuda.device_count()} CUDA devices, got {name!r}"
