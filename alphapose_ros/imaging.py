@@ -52,9 +52,10 @@ class ImageBatch:
                     f"image: expected uint8 of shape (H, W, 3), got {image.dtype} {image.shape}"
                 )
         sizes = [(int(i.shape[0]), int(i.shape[1])) for i in images]
-        # One empty row between images: a bilinear sample on an image's edge mixes with zeros.
+        # One empty row between images and one empty column, so that a bilinear sample beyond an
+        # edge mixes with zeros also where all images are a single pixel wide.
         tops = [int(t) for t in np.cumsum([0, *(h + 1 for h, _ in sizes)])]
-        width = max((w for _, w in sizes), default=1)
+        width = max((w for _, w in sizes), default=0) + 1
         atlas = torch.zeros((1, 3, max(tops[-1], 1), width), device=device)
         for image, top, (h, w) in zip(images, tops, sizes, strict=False):
             # Messages bring read-only memory, which PyTorch does not take without a warning.

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -38,7 +39,7 @@ class CameraStatistics:
 
     Attributes:
         received, processed: images. dropped: replaced by a newer one before their turn.
-        failed: images on which the pipeline raised an error.
+        failed: images on which the pipeline, or whoever receives the results, raised an error.
         people: in the last result.
         rate_hz: results per second.
         input_age_ms: from the image's stamp to the start of the work.
@@ -127,26 +128,32 @@ class Session:
                 frames, self._mailboxes = list(self._mailboxes.values()), {}
                 resets, self._resets = self._resets, []
             for camera in resets:
-                self._pipeline.reset(camera)
+                with self._costing([], "reset"):
+                    self._pipeline.reset(camera)
             if frames:
                 self._turn(frames)
 
     def _turn(self, frames: list[Frame]) -> None:
-        """Work on the newest images of all cameras; an error costs these images only."""
+        """Work on the newest images of all cameras; an error costs the images it belongs to."""
         begun = self._clock_ns()
-        try:
-            results = self._pipeline.process(frames)
-            for frame, result in zip(frames, results, strict=True):
+        pairs: list[tuple[Frame, FrameResult]] = []
+        with self._costing(frames, "the pipeline"):
+            pairs = list(zip(frames, self._pipeline.process(frames), strict=True))
+        for frame, result in pairs:
+            with self._costing([frame], "the result's receiver"):
                 self._on_result(frame, result)
                 self._note(frame, result, begun)
-        except AlphaPoseError as error:
-            log.error("%s: %s", ", ".join(f.camera for f in frames), error)
-            self._fail(frames)
-        except Exception:  # a live node outlives a bug; it is logged whole
-            log.exception("%s: the pipeline failed", ", ".join(f.camera for f in frames))
-            self._fail(frames)
 
-    def _fail(self, frames: list[Frame]) -> None:
+    @contextmanager
+    def _costing(self, frames: list[Frame], what: str) -> Iterator[None]:
+        """A live node outlives what is raised here; ``frames`` count as failed."""
+        try:
+            yield
+            return
+        except AlphaPoseError as error:
+            log.error("%s: %s", ", ".join(f.camera for f in frames) or what, error)
+        except Exception:  # a bug; it is logged whole
+            log.exception("%s: %s failed", ", ".join(f.camera for f in frames), what)
         with self._changed:
             for frame in frames:
                 self._count(frame.camera, failed=1)
@@ -157,7 +164,8 @@ class Session:
             old = self._statistics.get(frame.camera, CameraStatistics())
             last = self._finished_ns.get(frame.camera)
             self._finished_ns[frame.camera] = now
-            rate = 1e9 / max(1, now - last) if last else 0.0
+            # A clock that stands or was set back says nothing about the rate.
+            rate = 1e9 / (now - last) if last is not None and now > last else old.rate_hz
             first = old.processed == 0
             self._statistics[frame.camera] = replace(
                 old,
