@@ -32,7 +32,7 @@ class DetectorConfig:
     weights: str = ""
     input_height: int = 416
     input_width: int = 416
-    score_threshold: float = 0.2
+    score_threshold: float = 0.25
     nms_iou: float = 0.65
     max_people: int = 30
     min_box_px: float = 6.0
