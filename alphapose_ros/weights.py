@@ -34,7 +34,7 @@ class WeightSpec:
     Attributes:
         file: name in the package. sha256: of the file.
         task: pose or detection. skeleton: keypoint set of a pose network, else empty.
-        input_hw: of the network.
+        input_hw: of the network. channels: their order at its input.
         mean, std: a pixel p of 0..255 enters as (p / 255 - mean) / std.
         untaught: joints that training never supervised; their score is always 0.
         licence: of the file, with the notices of what it grew from.
@@ -53,6 +53,7 @@ class WeightSpec:
     data: str
     recipe: str
     skeleton: str = ""
+    channels: str = "RGB"
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     untaught: tuple[str, ...] = ()
@@ -83,13 +84,27 @@ WEIGHTS: dict[str, WeightSpec] = {
     ),
     DETECTOR_NANO: WeightSpec(
         file="detector_nano.safetensors",
-        sha256="",
+        sha256="a223932ecfcf5a760840b532df7a7f8b882a7a48521e3ffeb2fcf393511fa20c",
         task="detection",
         input_hw=(416, 416),
-        licence="Apache-2.0",
-        origin="",
-        data="",
-        recipe="",
+        channels="BGR",
+        std=(1 / 255, 1 / 255, 1 / 255),
+        licence="Apache-2.0; grown from YOLOX, Copyright Megvii Inc., Apache-2.0",
+        origin="YOLOX-nano by Megvii (COCO train2017), from its ONNX export; of the 80 classes "
+        "the person's row, the folded norms restored with measured moments",
+        data="1,888 COCO val2017 images with a person, long side <= 512 px, crowds ignored",
+        recipe="config/train_detector_nano.yaml in two schedules: 900 steps with the trunk fixed, "
+        "then 600 steps from their end with the trunk at 0.3 of the rate; the average at the end "
+        "of the second is the file",
+        metrics={
+            "AP50": 0.686,
+            "AP": 0.399,
+            "AP50 of the start in the same run": 0.679,
+            "recall at precision 0.8, people taller than 96 px": 0.902,
+        },
+        measured_on="300 other COCO val2017 images (a subset, not COCO val AP), long side <= 512 "
+        "px: alphapose-ros eval detector --annotations coco_person/val.json --images "
+        "coco_person/images --teacher yolox_nano.onnx",
     ),
 }
 

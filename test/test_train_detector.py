@@ -16,8 +16,9 @@ from alphapose_ros.models.yolox import YOLOX, anchor_grid, decode_boxes
 from alphapose_ros.models.yolox_weights import load_yolox
 from alphapose_ros.train.detector import DetectorTrainConfig, train_detector
 from alphapose_ros.train.loop import Run
+from alphapose_ros.train.norms import restore_norms
 from alphapose_ros.train.simota import assign, detection_loss
-from alphapose_ros.train.yolox_init import folded_state_from_onnx, load_start, restore_norms
+from alphapose_ros.train.yolox_init import folded_state_from_onnx, load_start
 from alphapose_ros.weights import load_tensors, save_tensors
 
 TEACHER = Path(__file__).parents[2] / "shared" / "data" / "teachers" / "yolox_nano.onnx"

@@ -23,8 +23,9 @@ from alphapose_ros.data.detection import BoxSample, read_coco_boxes, read_rgb, r
 from alphapose_ros.models.yolox import SIZES, YOLOX, anchor_grid
 from alphapose_ros.models.yolox_weights import fold_norms, yolox_size
 from alphapose_ros.train.loop import CsvLog, PositionSampler, Run
+from alphapose_ros.train.norms import restore_norms
 from alphapose_ros.train.simota import detection_loss
-from alphapose_ros.train.yolox_init import load_start, restore_norms
+from alphapose_ros.train.yolox_init import load_start
 from alphapose_ros.weights import save_tensors
 
 _log = logging.getLogger(__name__)

@@ -2,20 +2,18 @@
 """Start values for training a YOLOX: public checkpoints, folded files, or an ONNX export.
 
 Where the batch norms were folded into the convolutions, they are put back such that the function
-stays the same; :func:`restore_norms` then gives them the real moments of some images, which is
-what lets training work at ordinary learning rates.
+stays the same; :func:`train.norms.restore_norms` then gives them the real moments of some images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from alphapose_ros.base.errors import WeightsError, require
-from alphapose_ros.models.yolox import YOLOX, ConvNormAct
+from alphapose_ros.models.yolox import YOLOX
 from alphapose_ros.models.yolox_weights import is_folded, yolox_size
 from alphapose_ros.weights import load_tensors
 
@@ -104,45 +102,3 @@ def select_class(state: dict[str, Tensor], row: int = PERSON) -> dict[str, Tenso
         name: value[row : row + 1].clone() if ".cls_preds." in name and len(value) > 1 else value
         for name, value in state.items()
     }
-
-
-@torch.no_grad()
-def restore_norms(model: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Give every batch norm of ``model`` the moments of ``batches``; the function stays the same.
-
-    One pass in evaluation mode collects mean and variance of each norm's input. With scale s and
-    shift t of the norm as it stands, gamma = s sqrt(var + eps) and beta = t + s mean.
-    """
-    layers = [m for m in model.modules() if isinstance(m, ConvNormAct)]
-    sums: dict[nn.Module, list[Tensor]] = {layer.conv: [] for layer in layers}
-
-    def collect(module: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
-        flat = output.double().transpose(0, 1).flatten(1)
-        count = torch.full_like(flat[:, 0], flat.shape[1])
-        sums[module].append(torch.stack([count, flat.sum(1), flat.square().sum(1)]))
-
-    hooks = [layer.conv.register_forward_hook(collect) for layer in layers]
-    was_training = model.training
-    model.eval()
-    for batch in batches:
-        model(batch)
-    for hook in hooks:
-        hook.remove()
-    model.train(was_training)
-    for layer in layers:
-        if sums[layer.conv]:
-            _set_moments(layer.bn, torch.stack(sums[layer.conv]).sum(0))
-
-
-def _set_moments(norm: nn.BatchNorm2d, sums: Tensor) -> None:
-    count, total, squares = sums
-    mean = total / count
-    variance = (squares / count - mean.square()).clamp_min(0)
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-    shift = norm.bias.double() - scale * norm.running_mean.double()
-    norm.running_mean.copy_(mean)
-    norm.running_var.copy_(variance)
-    norm.weight.copy_(scale * (variance + norm.eps).sqrt())
-    norm.bias.copy_(shift + scale * mean)
