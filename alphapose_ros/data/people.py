@@ -80,18 +80,22 @@ def read_people(
     for item in content["annotations"]:
         fault = _fault(item, positions)
         if fault is None and keep(item):
-            rows.append((positions[item["image_id"]], item, _mapped(item["keypoints"], skeleton)))
+            try:
+                joints = _mapped(item["keypoints"], skeleton)
+            except InputError as error:
+                raise InputError(f"{annotations}: {error}") from error
+            rows.append((positions[item["image_id"]], item, joints))
         elif fault is not None:
             problems[fault] += 1
-    joints = np.array([k for _, _, k in rows], np.float32).reshape(-1, len(skeleton), 3)
+    keypoints = np.array([k for _, _, k in rows], np.float32).reshape(-1, len(skeleton), 3)
     boxes = xywh_to_xyxy([item["bbox"] for _, item, _ in rows])
     return People(
         np.array([row for row, _, _ in rows], np.int64),
         np.array([item["image_id"] for _, item, _ in rows], np.int64),
         boxes,
         np.array([item.get("area") or 0.0 for _, item, _ in rows], np.float32),
-        joints[..., :2],
-        joints[..., 2].astype(np.uint8),
+        keypoints[..., :2],
+        keypoints[..., 2].astype(np.uint8),
         tuple(images),
         skeleton,
         dict(problems),
@@ -129,23 +133,23 @@ def _fault(item: Annotation, positions: dict[int, int]) -> str | None:
     """Why an annotation is not a person with a pose, or None."""
     if item.get("iscrowd"):
         return "crowd region"
-    if item["image_id"] not in positions:
+    if item.get("image_id") not in positions:
         return "annotation of a missing image"
-    if not any(item.get("keypoints", ())[2::3]):
+    if not any((item.get("keypoints") or ())[2::3]):
         return "no keypoints"
-    if item["bbox"][2] <= 0 or item["bbox"][3] <= 0:
+    if min(item.get("bbox", ())[2:], default=0) <= 0:
         return "empty box"
     return None
 
 
 def _mapped(flat: list[float], skeleton: Skeleton) -> NDArray[np.float32]:
     """Flat (x, y, v) triples of a known set -> (K, 3) of ``skeleton``."""
-    joints = np.array(flat, np.float32).reshape(-1, 3)
-    source = next((s for s in SKELETONS.values() if len(s) == len(joints)), None)
+    source = next((s for s in SKELETONS.values() if 3 * len(s) == len(flat)), None)
     if source is None:
         raise InputError(
-            f"keypoints: expected {', '.join(str(len(s)) for s in SKELETONS.values())} joints, "
-            f"got {len(joints)}"
+            f"keypoints: expected three numbers for each of "
+            f"{', '.join(str(len(s)) for s in SKELETONS.values())} joints, got {len(flat)} numbers"
         )
+    joints = np.array(flat, np.float32).reshape(-1, 3)
     index = skeleton.source_of(source)
     return np.where((index >= 0)[:, None], joints[index], 0).astype(np.float32)

@@ -35,7 +35,7 @@ class SetSpec:
         """Read the three parts; the ratio may be left out and is then 1.
 
         Raises:
-            InputError: no image folder, or the ratio is not a positive number.
+            InputError: no file, no image folder, or the ratio is not a positive number.
         """
         files, _, ratio = text.partition("=")
         annotations, _, images = files.partition("@")
@@ -43,7 +43,7 @@ class SetSpec:
             share = float(ratio or 1)
         except ValueError:
             share = 0.0
-        if not images or share <= 0:
+        if not annotations or not images or not 0 < share < float("inf"):
             raise InputError(f"data set: expected ANNOTATIONS@IMAGES=RATIO, got {text!r}")
         return cls(Path(annotations), Path(images), share)
 
@@ -69,7 +69,10 @@ class PoseSamples(Dataset[dict[str, Tensor]]):
         seed: another seed, another stream.
 
     Item p is a dict: ``image`` (h, w, 3) uint8 RGB, ``points`` (K, 2) float32 in input pixels,
-    ``labels`` (K,) uint8. ``length`` bounds the stream for samplers that ask.
+    ``labels`` (K,) uint8.
+
+    Raises:
+        InputError: no set at all, or one without people.
     """
 
     def __init__(
@@ -83,6 +86,11 @@ class PoseSamples(Dataset[dict[str, Tensor]]):
         input_hw: tuple[int, int] = INPUT_HW,
     ) -> None:
         self._sets = [people for people, _ in sets]
+        sizes = [len(people) for people in (*self._sets, *([] if faces is None else [faces]))]
+        if not self._sets or 0 in sizes:
+            raise InputError(
+                f"training sets: expected people with usable keypoints in each, got {sizes}"
+            )
         shares = np.array([ratio for _, ratio in sets])
         self._shares = shares / shares.sum()
         self._faces, self._augment, self._seed = faces, augment, seed

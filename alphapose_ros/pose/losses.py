@@ -49,17 +49,18 @@ class PoseLoss:
         self.config = config
         self._part = torch.zeros(len(skeleton), dtype=torch.long)
         self._weights = torch.ones(len(skeleton.parts))
+        self._sigmas = torch.full((len(skeleton.parts),), config.sigma)
         for number, (name, joints) in enumerate(skeleton.parts.items()):
             self._part[joints] = number
             if name in ("face", "left_hand", "right_hand"):
-                self._weights[number] = config.fine
+                self._weights[number], self._sigmas[number] = config.fine, config.fine_sigma
 
     def __call__(self, logits: Tensor, points: Tensor, labels: Tensor) -> Mapping[str, Tensor]:
         """Terms of logits (B, K, H, W), points (B, K, 2) in input px and labels (B, K).
 
         Returns:
             ``loss`` (to be minimised), ``heatmap``, ``sikr``, and ``pixels``, the mean L1
-            distance in heatmap pixels.
+            distance in heatmap pixels; all 0 where no joint is labelled.
         """
         height, width = logits.shape[-2:]
         rows, joints = labels.nonzero(as_tuple=True)
@@ -75,14 +76,13 @@ class PoseLoss:
         distance = (encode(mean, size_hw) - target).abs().sum(-1)
         heatmap_term = self._part_mean(heatmap, part)
         sikr_term = self._part_mean(distance, part[inside])
-        pixels = (mean.detach() - where[inside]).abs().sum(-1).mean()
+        pixels = (mean.detach() - where[inside]).abs().sum() / inside.sum().clamp(min=1)
         loss = self.config.heatmap * heatmap_term + self.config.sikr * sikr_term
         return {"loss": loss, "heatmap": heatmap_term, "sikr": sikr_term, "pixels": pixels}
 
     def _heatmap(self, maps: Tensor, where: Tensor, part: Tensor, inside: Tensor) -> Tensor:
         """Binary cross entropy per map (M,), summed over pixels, in units of 50 pixels."""
-        fine = self._weights.to(maps.device)[part] < 1
-        sigma = torch.where(fine, self.config.fine_sigma, self.config.sigma)[:, None]
+        sigma = self._sigmas.to(maps.device)[part][:, None]
         xs = torch.arange(maps.shape[-1], device=maps.device) - where[:, :1]  # (M, W)
         ys = torch.arange(maps.shape[-2], device=maps.device) - where[:, 1:]  # (M, H)
         across = torch.exp(-0.5 * (xs / sigma) ** 2) * inside[:, None]
