@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import Sampler
 
 from alphapose_ros.base.errors import AlphaPoseError, WeightsError
+from alphapose_ros.weights import load_checkpoint
 
 
 class TrainingDiverged(AlphaPoseError):
@@ -66,6 +67,9 @@ class Run:
         steps, warmup: length of the schedule, in optimizer steps.
         average_decay: of :class:`WeightAverage`.
         max_gradient_norm: gradients are scaled down to this norm; 0 for no limit.
+
+    ``sums`` are the loop's own running numbers; the checkpoint keeps them, so that a row of the
+    log is the same whether or not the run was interrupted since the row before.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class Run:
         self.steps, self.warmup, self.max_gradient_norm = steps, warmup, max_gradient_norm
         self.average = WeightAverage(model, average_decay)
         self.step = 0
+        self.sums: dict[str, float] = {}
         self._peaks = [group["lr"] for group in optimizer.param_groups]
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -121,6 +126,7 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state,
             "updates": self.average.updates,
+            "sums": self.sums,
         }
         partial = self.checkpoint_path.with_suffix(".partial")
         torch.save(state, partial)
@@ -134,20 +140,22 @@ class Run:
         """
         if not self.checkpoint_path.exists():
             return False
+        state = load_checkpoint(self.checkpoint_path)
         try:
-            state = torch.load(self.checkpoint_path, map_location="cpu", weights_only=True)
             if state["steps"] != self.steps:
                 raise WeightsError(
                     f"{self.checkpoint_path}: made for {state['steps']} steps, got {self.steps}"
                 )
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+            for key, value in self.average.state.items():
+                value.copy_(state["average"][key])  # stays on the model's device
+            self.average.updates, self.step = state["updates"], state["step"]
+            self.sums = dict(state.get("sums", {}))
+        except (RuntimeError, LookupError, ValueError, TypeError) as error:
             raise WeightsError(
-                f"{self.checkpoint_path}: not a usable checkpoint: {error}"
+                f"{self.checkpoint_path}: not a checkpoint of this run: {error}"
             ) from error
-        self.average.state, self.average.updates = state["average"], state["updates"]
-        self.step = state["step"]
         return True
 
 
@@ -165,7 +173,7 @@ class PositionSampler(Sampler[int]):
 
 
 class CsvLog:
-    """A row of numbers per logged step; rows at or after a resumed step are written anew."""
+    """A row of numbers per logged step; rows after a resumed step are written anew."""
 
     def __init__(self, path: Path, start: int) -> None:
         self._path = path

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.base.errors import ConfigError, WeightsError
 from alphapose_ros.base.skeletons import HALPE136
 from alphapose_ros.data.augment import AugmentConfig
 from alphapose_ros.data.pose_samples import PoseSamples, SetSpec, as_input, one_thread
@@ -55,7 +55,9 @@ class PoseTrainConfig:
         average_decay: of the exponential moving average that becomes the finished weights.
         augment: strength of the augmentation, 1 as configured, 0 none.
         save_every: steps between checkpoints.
-        workers: loader processes. threads: of PyTorch, 0 for its own choice.
+        log_every: steps between rows of the log, which are means over these steps.
+        workers: loader processes.
+        threads: CPU threads of PyTorch, 0 for its own choice.
         device: auto, cpu or cuda.
         seed: of data order and augmentation.
     """
@@ -80,6 +82,7 @@ class PoseTrainConfig:
     average_decay: float = 0.999
     augment: float = 1.0
     save_every: int = 100
+    log_every: int = 20
     workers: int = 1
     threads: int = 0
     device: str = "auto"
@@ -90,7 +93,7 @@ class PoseTrainConfig:
             raise ConfigError("sets: expected at least one ANNOTATIONS@IMAGES=RATIO, got none")
         if self.pseudo and not self.teacher:
             raise ConfigError("pseudo: expected a teacher as well, got none")
-        for name in ("steps", "batch_size", "save_every"):
+        for name in ("steps", "batch_size", "save_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected at least 1, got {getattr(self, name)}")
 
@@ -123,7 +126,6 @@ def _loop(run: Run, config: PoseTrainConfig, device: torch.device) -> None:
     warm = PoseLoss(HALPE136, PoseLossConfig(sikr=0.0))
     full = PoseLoss(HALPE136, PoseLossConfig(sikr=config.sikr_weight, tail_cut=config.tail_cut))
     table = CsvLog(run.folder / "log.csv", run.step)
-    sums: dict[str, float] = {}
     for batch in _progress(_batches(run.step, config), run.step, config.steps):
         run.model.train()
         if config.freeze_norm:
@@ -133,10 +135,12 @@ def _loop(run: Run, config: PoseTrainConfig, device: torch.device) -> None:
         terms = loss(logits, batch["points"].to(device), batch["labels"].to(device))
         run.advance(terms["loss"])
         for name, value in terms.items():
-            sums[name] = sums.get(name, 0.0) + value.item() / 20
-        if run.step % 20 == 0:
-            table.write(run.step, sums | {"rate": run.optimizer.param_groups[0]["lr"]})
-            sums = {}
+            run.sums[name] = run.sums.get(name, 0.0) + value.item()
+        if run.step % config.log_every == 0 or run.step == run.steps:
+            since = run.step % config.log_every or config.log_every
+            means = {name: total / since for name, total in run.sums.items()}
+            table.write(run.step, means | {"rate": run.optimizer.param_groups[0]["lr"]})
+            run.sums = {}
         if run.step % config.save_every == 0 or run.step == run.steps:
             run.save()
 
@@ -149,14 +153,23 @@ def _restore(run: Run, config: PoseTrainConfig, device: torch.device) -> None:
 
 
 def start_network(init: str) -> LightPose:
-    """A network with the weights of ``init``, or with random ones where that is empty."""
+    """A network with the weights of ``init``, or with random ones where that is empty.
+
+    Raises:
+        WeightsError: the file is missing, damaged or of another network.
+    """
     network = LightPose(len(HALPE136))
     if init.endswith(".tflite"):
         from alphapose_ros.train.movenet import load_movenet
 
         load_movenet(network, Path(init))
     elif init:
-        network.load_state_dict(load_tensors(Path(init)))
+        try:
+            network.load_state_dict(load_tensors(Path(init)))
+        except RuntimeError as error:
+            raise WeightsError(
+                f"{init}: expected the weights of this network, norms not folded: {error}"
+            ) from error
     return network
 
 

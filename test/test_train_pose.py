@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pose training: schedule, average, exact resume, and the file that comes out."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from coco_scenes import coco_file, flat, person
+from torch import nn
+
+from alphapose_ros.base.errors import ConfigError, WeightsError
+from alphapose_ros.base.skeletons import COCO17, HALPE136
+from alphapose_ros.models.light import LightPose
+from alphapose_ros.pose.factory import load_light
+from alphapose_ros.train import pose as training
+from alphapose_ros.train.loop import (
+    CsvLog,
+    PositionSampler,
+    Run,
+    TrainingDiverged,
+    WeightAverage,
+    cosine_factor,
+)
+from alphapose_ros.train.pose import PoseTrainConfig, export_weights, start_network, train_pose
+from alphapose_ros.weights import load_tensors, save_tensors
+
+
+def test_the_rate_rises_linearly_and_falls_as_a_cosine() -> None:
+    rates = [cosine_factor(step, 100, 10) for step in range(101)]
+    assert rates[:10] == pytest.approx([0.1 * (k + 1) for k in range(10)])
+    assert rates[10] == 1.0
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[32] == pytest.approx(0.5 * (1 + math.cos(math.pi * 22 / 90)))
+    assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
+    assert rates[100] == pytest.approx(0, abs=1e-12)
+    assert cosine_factor(500, 100, 10) == pytest.approx(0, abs=1e-12)
+    assert cosine_factor(0, 1, 0) == 1.0
+    assert cosine_factor(3, 2, 5) == pytest.approx(0.8)  # shorter than its warm-up
+
+
+def test_the_average_is_the_slow_twins() -> None:
+    model = nn.BatchNorm1d(2)
+    average = WeightAverage(model, 0.6)
+    wanted = [1.0, 1.0]
+    for step in range(1, 30):
+        with torch.no_grad():
+            model.weight.fill_(float(step))
+            model.num_batches_tracked.fill_(step)
+        average.update(model)
+        keep = min(0.6, (1 + step) / (10 + step))
+        wanted = [keep * old + (1 - keep) * step for old in wanted]
+    assert average.state["weight"].tolist() == pytest.approx(wanted)
+    assert average.state["num_batches_tracked"] == 29
+    assert model.weight.tolist() == [29.0, 29.0]  # the model itself is not touched
+
+
+def test_positions_of_a_resumed_run_are_the_rest() -> None:
+    assert list(PositionSampler(2, 4, 3)) == [6, 7, 8, 9, 10, 11]
+    assert len(PositionSampler(4, 4, 3)) == 0
+
+
+def test_the_log_forgets_what_will_be_done_again(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    table = CsvLog(path, 0)
+    for step in (1, 2, 3):
+        table.write(step, {"loss": 1 / step})
+    before = path.read_text().splitlines()
+    CsvLog(path, 2).write(3, {"loss": 7.0})
+    assert path.read_text().splitlines() == [*before[:3], "3,7"]
+    CsvLog(path, 0).write(1, {"loss": 2.0})
+    assert path.read_text().splitlines() == ["step,loss", "1,2"]
+
+
+def small_run(folder: Path, steps: int = 4) -> Run:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+    return Run(folder, model, optimizer, steps=steps, warmup=1, max_gradient_norm=1.0)
+
+
+def advance(run: Run) -> None:
+    source = torch.Generator().manual_seed(run.step)
+    run.advance(run.model(torch.randn((5, 3), generator=source)).square().mean())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_stops_and_changes_nothing(tmp_path: Path, value: float) -> None:
+    run = small_run(tmp_path)
+    before = {k: v.clone() for k, v in run.model.state_dict().items()}
+    loss = sum(p.sum() for p in run.model.parameters()) * value
+    with pytest.raises(TrainingDiverged, match="at step 0"):
+        run.advance(loss)
+    assert run.step == 0
+    assert all(torch.equal(before[k], v) for k, v in run.model.state_dict().items())
+    assert all(torch.equal(before[k], v) for k, v in run.average.state.items())
+
+
+def test_a_run_resumes_exactly(tmp_path: Path) -> None:
+    whole, first = small_run(tmp_path / "whole"), small_run(tmp_path / "parts")
+    assert not first.resume()
+    for _ in range(4):
+        advance(whole)
+    advance(first)
+    advance(first)
+    first.sums["loss"] = 0.1
+    first.save()
+    second = small_run(tmp_path / "parts")
+    assert second.resume()
+    assert (second.step, second.sums) == (2, {"loss": 0.1})
+    advance(second)
+    advance(second)
+    for a, b in (
+        (whole.model.state_dict(), second.model.state_dict()),
+        (whole.average.state, second.average.state),
+    ):
+        assert all(torch.equal(a[k], b[k]) for k in a)
+    assert whole.average.updates == second.average.updates
+    assert [p.name for p in (tmp_path / "parts").iterdir()] == ["checkpoint.pt"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"nothing", b"\x80\x04K\x01.", 0.5, [1], {"steps": 4}, {"steps": 4, "model": 3}],
+    ids=repr,
+)
+def test_damaged_checkpoints_are_refused(tmp_path: Path, content: object) -> None:
+    run = small_run(tmp_path)
+    run.save()
+    if isinstance(content, bytes):
+        run.checkpoint_path.write_bytes(content)
+    elif isinstance(content, float):
+        good = run.checkpoint_path.read_bytes()
+        run.checkpoint_path.write_bytes(good[: int(len(good) * content)])
+    else:
+        torch.save(content, run.checkpoint_path)
+    with pytest.raises(WeightsError, match=r"checkpoint\.pt"):
+        small_run(tmp_path).resume()
+
+
+def test_checkpoints_of_other_runs_are_refused(tmp_path: Path) -> None:
+    small_run(tmp_path).save()
+    with pytest.raises(WeightsError, match="made for 4 steps, got 5"):
+        small_run(tmp_path, steps=5).resume()
+    other = nn.Linear(3, 9)
+    run = Run(tmp_path, other, torch.optim.SGD(other.parameters(), 0.1), steps=4, warmup=1)
+    with pytest.raises(WeightsError, match="not a checkpoint of this run"):
+        run.resume()
+
+
+def pose_config(folder: Path, out: str) -> PoseTrainConfig:
+    people = [person(flat(HALPE136)), person(flat(COCO17, label=1))]
+    path = coco_file(folder, people)
+    return PoseTrainConfig(
+        out=str(folder / out), sets=[f"{path}@{folder}"], faces=f"{path}@{folder}", steps=4,
+        batch_size=2, heatmap_steps=1, warmup=1, save_every=2, log_every=3, workers=0,
+        device="cpu", freeze=2,
+    )  # fmt: skip
+
+
+def test_an_interrupted_training_equals_the_uninterrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train_pose(pose_config(tmp_path, "whole"))
+    log = (tmp_path / "whole" / "log.csv").read_text()
+    assert [row.split(",")[0] for row in log.splitlines()] == ["step", "3", "4"]
+
+    class Interrupted(Exception):
+        pass
+
+    save = Run.save
+
+    def save_and_stop(run: Run) -> None:
+        save(run)
+        raise Interrupted
+
+    config = pose_config(tmp_path, "parts")
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "save", save_and_stop)
+        with pytest.raises(Interrupted):
+            train_pose(config)
+    resumed = train_pose(config)
+    assert (tmp_path / "parts" / "log.csv").read_text() == log
+    first, second = load_tensors(whole), load_tensors(resumed)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[k], second[k]) for k in first)
+    states = [
+        torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)
+        for name in ("whole", "parts")
+    ]
+    for part in ("model", "average"):
+        assert all(torch.equal(states[0][part][k], states[1][part][k]) for k in states[0][part])
+
+
+def test_frozen_blocks_keep_their_weights(tmp_path: Path) -> None:
+    config = pose_config(tmp_path, "run")
+    network = LightPose(len(HALPE136))
+    groups = training._groups(network, config)
+    counted = [p for group in groups for p in group["params"]]
+    frozen = list(network.features[:2].parameters())
+    assert all(not p.requires_grad for p in frozen)
+    assert {*map(id, counted), *map(id, frozen)} == {*map(id, network.parameters())}
+    assert len(counted) + len(frozen) == len(list(network.parameters()))
+    assert groups[1]["lr"] == pytest.approx(0.3 * groups[0]["lr"])
+
+
+def test_exported_weights_give_nearly_the_same_maps(tmp_path: Path) -> None:
+    network = LightPose(len(HALPE136))
+    crops = torch.rand(4, 3, 64, 32) * 2 - 1
+    for _ in range(20):  # running moments of real activations
+        network.train()(crops)
+    path = export_weights(network.state_dict(), tmp_path / "pose.safetensors")
+    tensors = load_tensors(path)
+    assert {value.dtype for value in tensors.values()} == {torch.float16}
+    assert not any("running" in key for key in tensors)
+    with torch.inference_mode():
+        wanted = network.eval()(crops).sigmoid()
+        found = load_light(path, len(HALPE136))(crops).sigmoid()
+    assert wanted.std() > 0.01  # not all the same
+    assert (found - wanted).abs().max() < 0.01
+
+
+def test_a_start_of_another_network_is_refused(tmp_path: Path) -> None:
+    network = LightPose(len(HALPE136))
+    save_tensors(network.state_dict(), tmp_path / "start.safetensors")
+    again = start_network(str(tmp_path / "start.safetensors")).state_dict()
+    assert all(torch.equal(again[k], v) for k, v in network.state_dict().items())
+    save_tensors(LightPose(17).state_dict(), tmp_path / "other.safetensors")
+    with pytest.raises(WeightsError, match=r"other\.safetensors"):
+        start_network(str(tmp_path / "other.safetensors"))
+    with pytest.raises(WeightsError, match=r"missing\.safetensors"):
+        start_network(str(tmp_path / "missing.safetensors"))
+
+
+def test_mistakes_in_the_configuration_are_named() -> None:
+    with pytest.raises(ConfigError, match="sets"):
+        PoseTrainConfig()
+    for name in ("steps", "batch_size", "save_every", "log_every"):
+        with pytest.raises(ConfigError, match=name):
+            PoseTrainConfig(sets=["a@b"], **{name: 0})
+
+
+def test_no_augmentation_is_none() -> None:
+    none, usual = training.scaled(0.0), training.scaled(1.0)
+    assert (none.rotation_deg, none.scale, none.shift, none.colour) == (0, 0, 0, 0)
+    assert none.occlusion_probability == none.low_resolution_probability == 0
+    assert none.flip_probability == usual.flip_probability == 0.5
