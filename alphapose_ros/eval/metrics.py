@@ -107,8 +107,16 @@ def bootstrap(
     repeats: int = 200,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """95 % interval of a statistic of image indices, images drawn with replacement."""
+    """95 % interval of a statistic of image indices, images drawn with replacement.
+
+    Draws for which the statistic is NaN do not count; NaN twice where it always is.
+    """
     rng = np.random.default_rng(seed)
-    values = [statistic(rng.integers(0, count, count)) for _ in range(repeats)]
-    low, high = np.nanpercentile(values, [2.5, 97.5])
+    if count == 0:
+        return float("nan"), float("nan")
+    values = np.array([statistic(rng.integers(0, count, count)) for _ in range(repeats)])
+    values = values[~np.isnan(values)]
+    if values.size == 0:
+        return float("nan"), float("nan")
+    low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)

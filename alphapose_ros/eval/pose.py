@@ -145,7 +145,11 @@ def _rows(groups: list[NDArray[np.intp]], chosen: Sequence[int] | NDArray[np.int
 
 
 def _matches(found: Estimates, rows: NDArray[np.intp], valid: NDArray[np.bool_]) -> ImageMatches:
-    """COCO keypoint matching of one image: every person's pose against every person."""
+    """COCO keypoint matching of one image: every person's pose against every person.
+
+    Somebody without an annotated joint does not count, and neither does the pose that lies
+    nearest to their box: COCO takes its distance from a box three times as wide and high.
+    """
     people = found.people
     pairwise = oks(
         people.keypoints[rows, None, :_BODY],
@@ -155,7 +159,16 @@ def _matches(found: Estimates, rows: NDArray[np.intp], valid: NDArray[np.bool_])
         valid[rows, None].astype(np.float32),
     )
     ignored = np.logical_not(valid[rows].any(1))
+    pairwise[ignored] = _box_similarity(people[rows[ignored]], found.keypoints[rows, :_BODY])
     return match_image(pairwise.T, found.person_scores[rows], ignored, THRESHOLDS)
+
+
+def _box_similarity(people: People, keypoints: NDArray[np.float32]) -> NDArray[np.float32]:
+    """OKS of N people without joints against M poses (M, 17, 2) -> (N, M), as pycocotools."""
+    low, high = people.boxes[:, None, None, :2], people.boxes[:, None, None, 2:]
+    nearest = np.clip(keypoints[None], 2 * low - high, 2 * high - low)
+    similarity = joint_similarity(nearest, keypoints[None], people.areas[:, None], COCO17.sigmas)
+    return similarity.mean(-1)
 
 
 def _part_errors(found: Estimates, distance: NDArray[np.float32]) -> dict[str, float]:
