@@ -70,17 +70,34 @@ _DAMAGED = (
 WEIGHTS: dict[str, WeightSpec] = {
     POSE_NANO: WeightSpec(
         file="pose_nano.safetensors",
-        sha256="",
+        sha256="84f4b9e8fd1fd4b150b3cc38b56e8dbd0e5a4b03de0be5351802f63739802ec8",
         task="pose",
         skeleton="halpe136",
         input_hw=(256, 192),
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
         untaught=_FEET,
-        licence="Apache-2.0",
-        origin="",
-        data="",
-        recipe="",
+        licence="Apache-2.0; grown from MoveNet, Copyright Google LLC, Apache-2.0",
+        origin="this project's own pose136_mbv2: MoveNet Lightning's trunk and decoder trained on "
+        "for 136 joints on the same data (1.39 million crops, batch 256)",
+        data="4,274 people of COCO val2017 images (of them 938 pseudo-labelled faces and 914 "
+        "hands), 353 pseudo-labelled people of the same images, 8,191 people of LSPet, 3,221 "
+        "faces of YouTube Faces pasted onto heads",
+        recipe="config/train_pose_nano.yaml: 500 steps of 32 crops, AdamW, heatmap term and SIKR "
+        "with the symmetric gradient; the average at the end of the schedule is the file, norms "
+        "folded, float16",
+        metrics={
+            "mean OKS": 0.671,
+            "AP": 0.466,
+            "AUROC of the joint score": 0.823,
+            "face error / box side (pseudo labels)": 0.0162,
+            "the same of a mean face in the head box": 0.0378,
+            "PCK@0.1 on LSPet": 0.832,
+        },
+        measured_on="744 people in 257 other COCO val2017 images (a subset, not COCO val AP), "
+        "annotated boxes, 17 joints, only annotated ones: alphapose-ros eval pose --annotations "
+        "coco_person/val.json --images coco_person/images; LSPet: 483 people, --annotations "
+        "lspet/val.json --images lspet/images --without lr_suspect",
     ),
     DETECTOR_NANO: WeightSpec(
         file="detector_nano.safetensors",

@@ -300,3 +300,16 @@ def test_a_wide_window_changes_nothing() -> None:
     narrow, _ = SikrDecoder()(logits)
     wide, _ = SikrDecoder(window=1e4)(logits)
     assert torch.allclose(narrow, wide, atol=1e-4)
+
+
+@pytest.mark.parametrize("tail_cut", [0.0, 0.3])
+@pytest.mark.parametrize("window", [0.0, 3.0])
+def test_the_decoder_equals_the_expectation_of_the_normalised_map(
+    tail_cut: float, window: float
+) -> None:
+    logits = 4 * torch.randn((2, 5, 16, 12), generator=torch.Generator().manual_seed(1)) - 4
+    logits = logits.contiguous(memory_format=torch.channels_last)
+    probability, score = normalise(logits, tail_cut=tail_cut, window=window)
+    points, scores = SikrDecoder(tail_cut=tail_cut, window=window)(logits)
+    assert torch.allclose(points, integral(probability), atol=1e-4)
+    assert torch.equal(scores, score)

@@ -41,14 +41,10 @@ def normalise(
         ConfigError: another ``kind``.
     """
     if kind == "sigmoid":
-        confidence = logits.sigmoid()
-        score = confidence.amax((-2, -1))
-        if tail_cut > 0:
-            floor = score[..., None, None] * tail_cut
-            confidence = confidence.where(confidence >= floor, confidence.new_zeros(()))
+        confidence, score = _confidence(logits, tail_cut)
         if window > 0:
-            confidence = confidence * _around_peak(confidence, window)
-        # Logits can be so low that every confidence is 0: a finite point with score 0 comes out.
+            across, down = _around_peak(confidence, window)
+            confidence = confidence * down[..., :, None] * across[..., None, :]
         total = confidence.sum((-2, -1), keepdim=True)
         return confidence / total.clamp(min=torch.finfo(confidence.dtype).tiny), score
     if kind == "softmax":
@@ -60,17 +56,26 @@ def normalise(
     return probability, torch.ones_like(logits[..., 0, 0])
 
 
-def _around_peak(confidence: Tensor, deviation: float) -> Tensor:
-    """Gaussian weights (..., H, W), 1 at each map's highest cell."""
-    height, width = confidence.shape[-2:]
-    column = confidence.amax(-2).argmax(-1)[..., None]
-    row = confidence.amax(-1).argmax(-1)[..., None]
-    xs = torch.arange(width, device=confidence.device) - column
-    ys = torch.arange(height, device=confidence.device) - row
+def _confidence(logits: Tensor, tail_cut: float) -> tuple[Tensor, Tensor]:
+    """First step: confidences (..., H, W), their tails cut, and each map's peak (...)."""
+    confidence = logits.sigmoid()
+    score = confidence.amax((-2, -1))
+    if tail_cut > 0:
+        floor = score[..., None, None] * tail_cut
+        confidence = confidence.where(confidence >= floor, confidence.new_zeros(()))
+    return confidence, score
+
+
+def _around_peak(confidence: Tensor, deviation: float) -> tuple[Tensor, Tensor]:
+    """Gaussian weights of columns (..., W) and rows (..., H), 1 at each map's highest cell."""
     scale = -0.5 / deviation**2
-    across = torch.exp(scale * (xs * xs).to(confidence.dtype))
-    down = torch.exp(scale * (ys * ys).to(confidence.dtype))
-    return down[..., :, None] * across[..., None, :]
+
+    def weights(profile: Tensor) -> Tensor:
+        cells = torch.arange(profile.shape[-1], device=profile.device)
+        distance = cells - profile.argmax(-1)[..., None]
+        return torch.exp(scale * (distance * distance).to(profile.dtype))
+
+    return weights(confidence.amax(-2)), weights(confidence.amax(-1))
 
 
 def integral(probability: Tensor) -> Tensor:
@@ -172,7 +177,29 @@ class SikrDecoder(nn.Module):
 
     def forward(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Points lie in 0..W-1, 0..H-1; index k stands for input pixel 4k."""
-        probability, score = normalise(logits, self.norm, self.tail_cut, self.window)
+        logits = logits.contiguous()  # reductions over maps are slow in channels-last memory
+        if self.norm == "sigmoid":
+            points, score = self._expectation(logits)
+        else:
+            probability, score = normalise(logits, self.norm)
+            points = integral(probability)
         if self.supervised is not None:
             score = score * self.supervised.to(score.dtype)
-        return integral(probability), score
+        return points, score
+
+    def _expectation(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """What ``integral(normalise(logits))`` gives, in fewer passes over the maps.
+
+        The window is separable, and only the marginals are divided by the sum.
+        """
+        confidence, score = _confidence(logits, self.tail_cut)
+        if self.window > 0:
+            across, down = _around_peak(confidence, self.window)
+            columns = torch.matmul(down[..., None, :], confidence)[..., 0, :] * across
+            rows = torch.matmul(confidence, across[..., :, None])[..., 0] * down
+        else:
+            columns, rows = confidence.sum(-2), confidence.sum(-1)
+        total = columns.sum(-1).clamp(min=torch.finfo(confidence.dtype).tiny)
+        xs = torch.arange(columns.shape[-1], device=logits.device, dtype=logits.dtype)
+        ys = torch.arange(rows.shape[-1], device=logits.device, dtype=logits.dtype)
+        return torch.stack([columns @ xs / total, rows @ ys / total], -1), score
