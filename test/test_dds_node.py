@@ -77,6 +77,23 @@ def test_two_cameras_keep_apart_and_one_may_stop(domain: int, far: FarEnd) -> No
     assert len(found["rear"]) == 5
 
 
+def test_a_camera_may_leave_and_another_come(domain: int, far: FarEnd) -> None:
+    poses = far.collect("/poses", POSES)
+    far.start()
+    with node_process(domain) as node:
+        for i in range(1, 4):
+            with FarEnd(domain) as camera:
+                images = camera.publisher("/image", IMAGE)
+                camera.start()
+                wait_for(lambda images=images: images.matched, "the node's subscription")
+                images.publish(camera.image(i * 10**9, i))
+                wait_for(lambda i=i: len(poses) >= i, f"poses of camera {i}")
+        time.sleep(0.5)  # the last one's farewell
+        assert node.poll() is None
+    assert [nose_x(m) for m in poses] == [1, 2, 3]
+    assert "Traceback" not in "".join(node.lines)
+
+
 def test_a_flood_keeps_the_newest(domain: int, far: FarEnd) -> None:
     poses = far.collect("/poses", POSES)
     images = far.publisher("/image", IMAGE)

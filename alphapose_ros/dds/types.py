@@ -40,6 +40,11 @@ class CdrSample:
         """Wrap the bytes; called by ``cyclonedds``, so damaged content cannot break its take."""
         return cls(data)
 
+    @classmethod
+    def deserialize_key(cls, data: bytes, *_args: Any, **_options: Any) -> CdrSample:
+        """Wrap a publisher's farewell, which has no fields; called by ``cyclonedds``."""
+        return cls(data)
+
 
 class WireTypes:
     """All message types of one process.
@@ -111,7 +116,7 @@ class WireTypes:
             idl = require("cyclonedds.idl", **NEEDED)
             made = idl.make_idl_struct(*_dds_names(name), self._members(name), dataclassify=False)
             # Not a base class: the library takes every base for a type of its own.
-            for method in ("__init__", "serialize", "deserialize"):
+            for method in ("__init__", "serialize", "deserialize", "deserialize_key"):
                 setattr(made, method, CdrSample.__dict__[method])
             self._samples[name] = made
         return self._samples[name]
