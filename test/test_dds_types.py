@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,12 @@ def test_the_environment() -> None:
     )
     assert (local.domain_id, local.discovery_range) == (42, "LOCALHOST")
     assert 'Peer Address="localhost"' in local.cyclone_config()
+    assert "127.0.0.1" in local.cyclone_config()
+    chosen = replace(local, cyclone_uri="<CycloneDDS><Domain><General><Interfaces/>")
+    assert chosen.cyclone_config().count("127.0.0.1") == 1
+    named = "<Interfaces><NetworkInterface name='lo'/></Interfaces>"
+    assert "127.0.0.1" not in replace(local, cyclone_uri=named).cyclone_config()
+    assert "autodetermine" in replace(local, static_peers=("10.0.0.1",)).cyclone_config()
     peers = RosEnvironment.from_variables({"ROS_STATIC_PEERS": "10.0.0.1; robot.local ;"})
     assert peers.static_peers == ("10.0.0.1", "robot.local")
     assert 'Peer Address="robot.local"' in peers.cyclone_config()

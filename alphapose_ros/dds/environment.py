@@ -27,6 +27,10 @@ _LOOPBACK = (
     "<General><AllowMulticast>false</AllowMulticast><MaxMessageSize>65500B</MaxMessageSize>"
     "<FragmentSize>64000B</FragmentSize></General>"
 )
+# The library hears nodes only on the interfaces that it speaks on, and ROS 2's own Cyclone layer
+# calls them on 127.0.0.1 whatever it speaks on itself.
+_ONLY_LOOPBACK = "<NetworkInterface address='127.0.0.1'/>"
+_AND_NETWORK = "<NetworkInterface autodetermine='true'/>"
 _HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
 _MAX_DOMAIN = 232  # the last whose UDP ports exist: 7400 + 250 x domain + participant
 
@@ -111,10 +115,17 @@ class RosEnvironment:
         peers = (("localhost",) if local else ()) + self.static_peers
         listed = "".join(f"<Peer Address={quoteattr(peer)}/>" for peer in peers)
         return (
-            f"{_LOOPBACK if local else ''}<Discovery><ParticipantIndex>auto</ParticipantIndex>"
+            f"{_LOOPBACK + self._interfaces() if local else ''}"
+            "<Discovery><ParticipantIndex>auto</ParticipantIndex>"
             "<MaxAutoParticipantIndex>32</MaxAutoParticipantIndex>"
             f"{f'<Peers>{listed}</Peers>' if listed else ''}</Discovery>"
         )
+
+    def _interfaces(self) -> str:
+        if "<NetworkInterface" in self.cyclone_uri:  # the same one twice is an error
+            return ""
+        chosen = _ONLY_LOOPBACK + (_AND_NETWORK if self.static_peers else "")
+        return f"<General><Interfaces>{chosen}</Interfaces></General>"
 
 
 def _domain_id(text: str) -> int:
