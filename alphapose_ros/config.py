@@ -131,6 +131,7 @@ def build(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
 
 def _converted(kind: Any, value: Any, name: str) -> Any:
     if dataclasses.is_dataclass(kind):
+        value = {} if value is None else value  # every line below the section commented out
         if not isinstance(value, Mapping):
             raise ConfigError(f"{name}: expected a section of parameters, got {value!r}")
         return build(typing.cast(type, kind), value, f"{name}.")

@@ -61,7 +61,7 @@ def test_an_integer_is_taken_where_a_float_is_meant() -> None:
         ({"on": 1}, ["on", "expected bool", "1"]),
         ({"name": None}, ["name", "expected str", "None"]),
         ({"room": 3}, ["room", "expected a section of parameters", "3"]),
-        ({"room": None}, ["room", "expected a section of parameters"]),
+        ({"room": 3}, ["room", "expected a section of parameters"]),
         ({"room": {"level": True}}, ["room.level", "expected float", "True"]),
         ({"room": {"level": "1"}}, ["room.level", "expected float", "'1'"]),
         ({"room": {"names": "x"}}, ["room.names", "expected a list of str", "'x'"]),
@@ -79,6 +79,12 @@ def test_an_unknown_key_far_from_all_has_no_hint() -> None:
     with pytest.raises(ConfigError) as caught:
         build(House, {"zzz": 1})
     assert "did you mean" not in str(caught.value)
+
+
+def test_a_section_with_every_line_commented_out_is_the_default(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text("/**:\n  ros__parameters:\n    pose:\n      # tail_cut: 0.1\n")
+    assert PipelineConfig.from_file(path) == PipelineConfig()
 
 
 def test_lists_are_copied() -> None:
@@ -123,7 +129,6 @@ def test_what_belongs_to_the_node_is_kept_apart() -> None:
         ("/**:\n  ros__parameters: [1, 2]\n", "expected a mapping"),
         ("/**:\n  ros__parameters: text\n", "expected a mapping"),
         ("/**:\n  ros__parameters:\n    pose: 1\n    pose.tail_cut: 0.1\n", "pose"),
-        ("/**:\n  ros__parameters:\n    pose:\n", "expected a section"),
         ("/**:\n  ros__parameters:\n    pose: {tailcut: 0.1}\n", "did you mean pose.tail_cut?"),
         ("/**:\n  ros__parameters:\n    pose: {tail_cut: .nan}\n", "pose.tail_cut"),
     ],

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
@@ -77,9 +78,9 @@ def test_a_file_without_people_is_no_error(tmp_path: Path) -> None:
 
 
 def test_labels_are_kept_and_the_caller_may_choose(tmp_path: Path) -> None:
-    rows = [person(flat(COCO17, label), id=label) for label in (1, 2)]
-    people = read_people(coco_file(tmp_path, rows), tmp_path, COCO17, lambda i: i["id"] == 1)
-    assert people.labels.tolist() == [[1] * 17]
+    rows = [person(flat(HALPE136, label), id=label) for label in (1, 2)]
+    people = read_people(coco_file(tmp_path, rows), tmp_path, HALPE136, lambda i: i["id"] == 1)
+    assert people.labels.tolist() == [[1] * 136]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"images": []}', "null"])
@@ -156,3 +157,18 @@ def test_pseudo_labels_come_from_a_teacher(tmp_path: Path) -> None:
     assert known[HALPE136.parts["body"]].all()
     assert known[HALPE136.parts["face"]].all()
     assert np.abs(people.keypoints[0][known] - (231, 142)).max() < 1.0
+
+
+def test_cocos_hidden_joints_are_annotations_and_a_missing_area_is_a_share_of_the_box(
+    tmp_path: Path,
+) -> None:
+    keypoints = [10.0, 10.0, 1, 20.0, 10.0, 2] + [0.0, 0.0, 0] * 15
+    content = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "annotations": [{"image_id": 1, "bbox": [0, 0, 40, 50], "keypoints": keypoints}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((60, 60, 3), np.uint8))
+    people = read_people(tmp_path / "a.json", tmp_path)
+    assert people.labels[0, :3].tolist() == [2, 2, 0]
+    assert people.areas.tolist() == pytest.approx([0.53 * 2000])

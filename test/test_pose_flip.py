@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from alphapose_ros.base.skeletons import COCO17, SKELETONS, Skeleton
-from alphapose_ros.pose.flip import flip_average, flip_maps, mirror, shift_right
+from alphapose_ros.pose.flip import FlipTested, flip_average, flip_maps, mirror, shift_right
 
 every_skeleton = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
 
@@ -75,3 +76,20 @@ def test_arguments_are_not_changed() -> None:
 def test_nobody() -> None:
     out = flip_average(position_network, torch.zeros(0, 3, 8, 6), COCO17.flip_permutation)
     assert out.shape == (0, 17, 8, 6)
+
+
+def test_a_flip_tested_network_decodes_the_average() -> None:
+    """It decodes the average of both looks, for nobody too."""
+
+    class Blob(torch.nn.Module):
+        def maps(self, crops: torch.Tensor) -> torch.Tensor:
+            return crops[:, :2]
+
+        def decode(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return maps, maps.amax((-2, -1))
+
+    crops = torch.rand((3, 3, 8, 6), generator=torch.Generator().manual_seed(0))
+    tested = FlipTested(Blob(), np.array([1, 0]))
+    expected = flip_average(lambda x: x[:, :2], crops, np.array([1, 0]))
+    assert torch.equal(tested(crops)[0], expected)
+    assert tested(torch.zeros((0, 3, 8, 6)))[1].shape == (0, 2)

@@ -24,6 +24,7 @@ from alphapose_ros.base.rows import Rows, array
 from alphapose_ros.base.skeletons import HALPE136, SKELETONS, Skeleton
 
 Annotation = dict[str, Any]
+_AREA_OF_BOX = 0.53  # what COCO-WholeBody's own evaluation takes
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def read_people(
         np.array([row for row, _, _ in rows], np.int64),
         np.array([item["image_id"] for _, item, _ in rows], np.int64),
         boxes,
-        np.array([item.get("area") or 0.0 for _, item, _ in rows], np.float32),
+        np.array([_area(item) for _, item, _ in rows], np.float32),
         keypoints[..., :2],
         keypoints[..., 2].astype(np.uint8),
         tuple(images),
@@ -142,8 +143,17 @@ def _fault(item: Annotation, positions: dict[int, int]) -> str | None:
     return None
 
 
+def _area(item: Annotation) -> float:
+    """The annotated area, or where there is none the usual share of the box."""
+    return float(item.get("area") or _AREA_OF_BOX * item["bbox"][2] * item["bbox"][3])
+
+
 def _mapped(flat: list[float], skeleton: Skeleton) -> NDArray[np.float32]:
-    """Flat (x, y, v) triples of a known set -> (K, 3) of ``skeleton``."""
+    """Flat (x, y, v) triples of a known set -> (K, 3) of ``skeleton``.
+
+    In COCO's own sets v = 1 means annotated but hidden, a label like any other; in Halpe-136
+    files, which mix sources, it means derived or pseudo-labelled.
+    """
     source = next((s for s in SKELETONS.values() if 3 * len(s) == len(flat)), None)
     if source is None:
         raise InputError(
@@ -151,5 +161,7 @@ def _mapped(flat: list[float], skeleton: Skeleton) -> NDArray[np.float32]:
             f"{', '.join(str(len(s)) for s in SKELETONS.values())} joints, got {len(flat)} numbers"
         )
     joints = np.array(flat, np.float32).reshape(-1, 3)
+    if source is not HALPE136:
+        joints[:, 2] = 2 * (joints[:, 2] > 0)
     index = skeleton.source_of(source)
     return np.where((index >= 0)[:, None], joints[index], 0).astype(np.float32)

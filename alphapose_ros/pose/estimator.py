@@ -40,6 +40,8 @@ class PoseEstimator:
 
     def __call__(self, batch: ImageBatch, detections: Sequence[Detections]) -> list[Poses]:
         """Poses of every detection, per image and in the detections' order."""
+        if not detections:
+            return []
         counts = [len(d) for d in detections]
         boxes = np.concatenate([np.zeros((0, 4), np.float32), *(d.boxes for d in detections)])
         crops = affine.crop_boxes(boxes, self.input_hw)
