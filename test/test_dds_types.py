@@ -127,6 +127,7 @@ def test_the_environment() -> None:
     named = "<Interfaces><NetworkInterface name='lo'/></Interfaces>"
     assert "127.0.0.1" not in replace(local, cyclone_uri=named).cyclone_config()
     assert "autodetermine" in replace(local, static_peers=("10.0.0.1",)).cyclone_config()
+    assert "autodetermine" not in replace(local, static_peers=("127.0.0.1",)).cyclone_config()
     peers = RosEnvironment.from_variables({"ROS_STATIC_PEERS": "10.0.0.1; robot.local ;"})
     assert peers.static_peers == ("10.0.0.1", "robot.local")
     assert 'Peer Address="robot.local"' in peers.cyclone_config()
@@ -164,7 +165,7 @@ def test_bad_settings_end_in_one_error_or_one_warning(
     odd = RosEnvironment(
         domain_id=domain,
         discovery_range="LOCALHOST",
-        static_peers=("nobody.invalid",),
+        static_peers=("nobody.invalid", "127.0.0.1"),
         middleware="rmw_zenoh_cpp",
     )
     with Participant("node", "/", odd) as participant:

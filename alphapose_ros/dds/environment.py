@@ -86,11 +86,11 @@ class RosEnvironment:
         )
 
     def reachable(self) -> RosEnvironment:
-        """Without peers whose names nobody knows: the library would end the process on them."""
+        """Without peers of unknown name or beyond every network: the library ends on them."""
         known = []
         for peer in self.static_peers:
             try:
-                socket.getaddrinfo(peer, None)
+                _find_route(peer)
             except OSError as error:
                 logger.warning("ROS_STATIC_PEERS: %s left out: %s", peer, error.strerror)
             else:
@@ -124,8 +124,16 @@ class RosEnvironment:
     def _interfaces(self) -> str:
         if "<NetworkInterface" in self.cyclone_uri:  # the same one twice is an error
             return ""
-        chosen = _ONLY_LOOPBACK + (_AND_NETWORK if self.static_peers else "")
+        beyond = any(p != "localhost" and not p.startswith("127.") for p in self.static_peers)
+        chosen = _ONLY_LOOPBACK + (_AND_NETWORK if beyond else "")
         return f"<General><Interfaces>{chosen}</Interfaces></General>"
+
+
+def _find_route(host: str) -> None:
+    """Raise OSError where no network leads to ``host``; nothing is sent."""
+    family, kind, *_, address = socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind) as probe:
+        probe.connect(address)
 
 
 def _domain_id(text: str) -> int:
