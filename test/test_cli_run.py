@@ -159,7 +159,7 @@ def test_a_broken_video_is_one_line(
         ("detector: {nam: yolox}", "unknown parameter detector.nam; did you mean detector.name?"),
         ("tracker.max_lost_s: soon", "tracker.max_lost_s: expected float, got 'soon'"),
         ("image_transport: telepathy", "image_transport: expected one of raw, compressed"),
-        ("device: abacus", "device: expected auto, cpu, cuda, got 'abacus'"),
+        ("device: abacus", "device: expected auto, cpu, cuda"),
     ],
 )
 def test_a_bad_parameter_file_is_one_line(

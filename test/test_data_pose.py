@@ -187,7 +187,7 @@ def test_a_head_seen_from_the_side_or_behind_takes_no_face() -> None:
 
 def samples(folder: Path, seed: int = 0, faces: bool = True) -> PoseSamples:
     body = coco_file(folder, [person(flat(HALPE136)), person(flat(COCO17))])
-    other = coco_file(folder, [person(flat(COCO17, label=1))], "other.json")
+    other = coco_file(folder, [person(flat(HALPE136, label=1))], "other.json")
     sets = [(read_people(body, folder), 3.0), (read_people(other, folder), 1.0)]
     pasted = read_people(body, folder) if faces else None
     return PoseSamples(sets, pasted, AugmentConfig(), seed=seed)
