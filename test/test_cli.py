@@ -129,6 +129,29 @@ def test_an_error_with_line_breaks_is_one_line(
         fails(capsys, ["run", str(images)])
 
 
+def test_a_package_that_is_not_installed_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], images: Path
+) -> None:
+    def missing(*args: Any) -> None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr("alphapose_ros.cli.pipelines.make_pipeline", missing)
+    line = fails(capsys, ["run", str(images)])
+    assert "'torch' is not installed" in line
+    assert "alphapose-ros doctor" in line
+
+
+def test_a_missing_file_of_our_own_is_shown_whole(
+    monkeypatch: pytest.MonkeyPatch, images: Path
+) -> None:
+    def missing(*args: Any) -> None:
+        raise ModuleNotFoundError("No module named", name="alphapose_ros.cut_off")
+
+    monkeypatch.setattr("alphapose_ros.cli.pipelines.make_pipeline", missing)
+    with pytest.raises(ModuleNotFoundError):
+        cli.main(["run", str(images)])
+
+
 def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch, images: Path) -> None:
     def wrong(args: argparse.Namespace) -> None:
         raise ZeroDivisionError

@@ -66,6 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AlphaPoseError as error:
         sys.stderr.write(f"alphapose-ros: {' '.join(str(error).split())}\n")
         return BAD_INPUT
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == __package__.partition(".")[0]:
+            raise  # a file of this package is missing: a broken install, show where
+        sys.stderr.write(
+            f"alphapose-ros: the Python package {error.name!r} is not installed; "
+            "alphapose-ros doctor says how to get what is missing\n"
+        )
+        return BAD_INPUT
     except OSError as error:
         if error.filename is None:  # not about a file: a bug or a broken machine, show where
             raise
