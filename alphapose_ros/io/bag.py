@@ -11,7 +11,8 @@ from typing import Any
 
 from alphapose_ros.base.errors import InputError, SourceError, require
 from alphapose_ros.base.records import Frame
-from alphapose_ros.io.sinks import Sink, check_folder
+from alphapose_ros.io.closing import Closing
+from alphapose_ros.io.sinks import check_folder
 from alphapose_ros.io.source_base import Source
 from alphapose_ros.io.typestore import message_typestore
 
@@ -124,7 +125,7 @@ def _reason(error: Exception) -> str:
     return text or type(error).__name__
 
 
-class BagWriter(Sink):
+class BagWriter(Closing):
     """A bag of CDR messages in MCAP, for ``ros2 bag`` and Foxglove.
 
     ``out.mcap`` becomes that one file, replaced when complete; any other name becomes a rosbag2

@@ -9,43 +9,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import numpy as np
 
 from alphapose_ros.base.boxes import xyxy_to_xywh
 from alphapose_ros.base.errors import InputError, SourceError, require
 from alphapose_ros.base.records import FrameResult, ImageArray, TrackState
+from alphapose_ros.io.closing import Closing
 from alphapose_ros.io.source_base import INSTALL_OPENCV
-
-Self = TypeVar("Self", bound="Sink")
 
 # H.264 plays everywhere but many OpenCV builds lack it; MPEG-4 part 2 is in all that have FFmpeg;
 # Motion JPEG needs nothing but OpenCV itself, in an .avi.
 _CODECS = (("avc1", ""), ("mp4v", ""), ("MJPG", ".avi"))
 
 
-class Sink:
-    """A file being written; a context manager that closes it."""
-
-    def close(self) -> None:
-        """Finish the file; closing twice is allowed."""
-        raise NotImplementedError
-
-    def __enter__(self: Self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class VideoWriter(Sink):
+class VideoWriter(Closing):
     """An annotated video: RGB images in, H.264 or else MPEG-4 in ``path``, replaced when complete.
 
     The first image sets the size; later ones of another size are fitted into it. Without any
@@ -126,7 +105,7 @@ class VideoWriter(Sink):
             self._partial.replace(self.path)
 
 
-class JsonLinesWriter(Sink):
+class JsonLinesWriter(Closing):
     """One JSON line per frame, also when nobody is there; complete lines at every moment.
 
     ``{"frame": n, "stamp": s, "camera": name, "people": [{"id", "state", "score", "box": [x, y,

@@ -5,17 +5,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from types import TracebackType
-from typing import TypeVar
 
 from alphapose_ros.base.records import Frame
-
-Self = TypeVar("Self", bound="Source")
+from alphapose_ros.io.closing import Closing
 
 INSTALL_OPENCV = "install it with: pip install opencv-python-headless"
 
 
-class Source(ABC):
+class Source(Closing, ABC):
     """Frames in order; a context manager that gives its device or file back.
 
     Attributes:
@@ -42,17 +39,3 @@ class Source(ABC):
         Raises:
             SourceError: the file or device broke; frames before the break were given.
         """
-
-    def close(self) -> None:  # noqa: B027 - a source without a handle has nothing to give back
-        """Give the device or file back; closing twice is allowed."""
-
-    def __enter__(self: Self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
