@@ -15,7 +15,7 @@ from alphapose_ros.config import PipelineConfig, build, read_parameters, split_p
 from alphapose_ros.dds.node_config import NodeConfig
 
 # Set by remaps, by the list of cameras, or by the tracker.
-NOT_IN_THE_FILE = {"cameras", "node_name", "namespace", "remaps", "publish_lost_s"}
+NOT_IN_THE_FILE = {"cameras", "node_name", "namespace", "remaps"}
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -300,7 +300,10 @@ def test_diagnostics_say_what_is_wrong(domain: int, far: FarEnd) -> None:
     far.start()
     with node_process(domain, "config = NodeConfig(silence_warning_s=0.5)") as node:
         wait_for(lambda: images.matched, "the node's subscription")
-        wait_for(lambda: any(m.status[0].message == "no images" for m in found), "silence")
+        wait_for(
+            lambda: any(m.status[0].message.startswith("no images: ") for m in found),
+            "silence",
+        )
         wait_for(lambda: any("no image for" in line for line in node.lines), "a line in the log")
         for i in range(1, 200):
             images.publish(far.image(i * 10**9))
@@ -312,3 +315,26 @@ def test_diagnostics_say_what_is_wrong(domain: int, far: FarEnd) -> None:
     assert int(values["processed"]) > 0
     assert float(values["latency_ms"]) > 0
     assert found[-1].status[0].name == "alphapose_ros: camera"
+
+
+def test_diagnostics_and_one_line_say_that_every_image_is_refused(
+    domain: int, far: FarEnd
+) -> None:
+    found = far.collect("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray")
+    images = far.publisher("/image", IMAGE)
+    far.start()
+
+    def refused() -> bool:
+        return any("images are refused: truncated" in m.status[0].message for m in found)
+
+    with node_process(domain, "config = NodeConfig()") as node:
+        wait_for(lambda: images.matched, "the node's subscription")
+        for i in range(1, 200):
+            bad = far.image(i * 10**9)
+            bad.data = bad.data[: len(bad.data) // 2 - i]  # another length in every image
+            images.publish(bad)
+            time.sleep(0.02)
+        wait_for(refused, "the reason in the diagnostics")
+    values = {v.key: v.value for v in found[-1].status[0].values}
+    assert int(values["input.refused"]) > 50
+    assert sum("truncated" in line for line in node.lines) == 1

@@ -238,7 +238,7 @@ def test_several_cameras_have_topics_of_their_own() -> None:
         ({"node_name": "a b"}, "node name"),
         ({"remaps": {"image": "/a b"}}, "expected a ROS name"),
         ({"marker_depth": 0.0}, "metres > 0"),
-        ({"publish_lost_s": -1.0}, "publish_lost_s: expected seconds >= 0"),
+        ({"silence_warning_s": -1.0}, "silence_warning_s: expected seconds >= 0"),
     ],
 )
 def test_bad_node_configs_are_refused(changes: dict[str, Any], says: str) -> None:

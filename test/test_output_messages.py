@@ -82,17 +82,15 @@ def test_unknown_space_is_nan_not_zero() -> None:
     assert np.isnan(values).all()
 
 
-def test_lost_people_stay_only_as_long_as_asked() -> None:
+def test_lost_people_are_listed_as_the_tracker_reports_them() -> None:
     before = result(3)
     states = np.array([TrackState.TRACKED, TrackState.LOST, TrackState.LOST])
     since = np.array([0, 0.4, 2])
     tracks: Tracks = replace(before.tracks, states=states, since_seen_s=since)
     lost = replace(before, tracks=tracks)
-    ids = [
-        [p.id for p in pose_array(lost, BAGS, publish_lost_s=seconds).poses]
-        for seconds in (0.0, 1.0, 3.0)
-    ]
-    assert ids == [[1], [1, 2], [1, 2, 3]]
+    people = pose_array(lost, BAGS).poses
+    assert [(p.id, p.state) for p in people] == [(1, 2), (2, 3), (3, 3)]
+    assert [p.since_seen for p in people] == pytest.approx([0, 0.4, 2])
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=str)

@@ -18,6 +18,7 @@ from alphapose_ros.config import PipelineConfig
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pipeline import PosePipeline, choose_device
 from alphapose_ros.pose.config import PoseConfig
+from alphapose_ros.tracking.config import TrackerConfig
 from alphapose_ros.weights import DETECTOR_NANO, POSE_NANO, bundled_path
 
 SECOND = 1_000_000_000
@@ -206,3 +207,20 @@ def test_mistakes_are_told_before_anything_runs(tmp_path: Path) -> None:
     )
     with pytest.raises(AlphaPoseError, match=r"no\.safetensors|missing"):
         PosePipeline(config)
+
+
+def test_lost_people_reach_the_message_while_asked_for(astronaut: Image) -> None:
+    pytest.importorskip("rosbags")
+    from alphapose_ros.dds.types import MessageClasses, WireTypes
+    from alphapose_ros.output.messages import pose_array
+
+    config = PipelineConfig(tracker=TrackerConfig(publish_lost_s=1.0))
+    tracked = PosePipeline(config)
+    black = np.zeros_like(astronaut)
+    for number in range(5):
+        tracked(Frame(astronaut, number * 100_000_000))
+    result = tracked(Frame(black, 600_000_000))
+    (person,) = pose_array(result, MessageClasses(WireTypes())).poses
+    assert (person.id, person.state) == (1, 3)
+    assert not np.asarray(person.keypoints).reshape(-1, 3)[:, 2].any()
+    assert len(tracked(Frame(black, 2_000_000_000)).tracks) == 0

@@ -81,6 +81,7 @@ class CameraInput:
         reset: Callable[[str], None],
     ) -> None:
         self.camera, self.counts = camera, InputCounts()
+        self.refusal = ""  # why the last refused image was refused
         self.mixed_publishers = False  # one of them once offered best effort only
         self._types, self._config = participant.types, config
         self._submit, self._reset = submit, reset
@@ -107,7 +108,9 @@ class CameraInput:
             image = decode_image(message)
         except InputError as error:
             self.counts.refused += 1
-            self._complain(f"{self.topic}: image refused: {error}")
+            self.refusal = str(error)
+            # The kind of fault is the key: its numbers differ from image to image.
+            self._complain(str(error).partition(":")[0], f"{self.topic}: image refused: {error}")
             return
         verdict = self._guard.judge(stamp_of(message), received_ns)
         if verdict.missing and self._throttle("zero stamp"):
@@ -135,18 +138,19 @@ class CameraInput:
             message = self._types.deserialize(samples[-1].cdr, CAMERA_INFO)
             self._intrinsics = intrinsics_of(message, rectified=self._config.image_is_rectified)
         except InputError as error:
-            self._complain(f"{self._info_topic}: refused: {error}")
+            self._complain("camera_info", f"{self._info_topic}: refused: {error}")
 
     def _matching_intrinsics(self, size_hw: tuple[int, ...]) -> Intrinsics | None:
         known = self._intrinsics
         if known is not None and known.size_hw != size_hw:
             expected, got = (f"{w}x{h}" for h, w in (size_hw, known.size_hw))
-            self._complain(f"{self._info_topic}: expected the images' size {expected}, got {got}")
+            text = f"{self._info_topic}: expected the images' size {expected}, got {got}"
+            self._complain("camera_info size", text)
             return None
         return known
 
-    def _complain(self, text: str) -> None:
-        if self._throttle(text):
+    def _complain(self, kind: str, text: str) -> None:
+        if self._throttle(kind):
             logger.error("%s", text)
 
 
@@ -178,7 +182,7 @@ class CameraOutput:
         """Poses first; markers and the annotated image only where somebody listens."""
         result = replace(result, header=replace(result.header, stamp_ns=frame.header_stamp_ns))
         classes = self._classes
-        self.poses.publish(pose_array(result, classes, publish_lost_s=self._config.publish_lost_s))
+        self.poses.publish(pose_array(result, classes))
         if self._markers.matched:
             markers = self._marker_writer.write(result, frame.intrinsics, classes)
             self._markers.publish(markers)

@@ -48,7 +48,6 @@ class NodeConfig:
         image_is_rectified: the images are rectified already: camera_info's P holds, not K.
         marker_depth: m, distance of the plane that markers lie on without depth.
         marker_lifetime_s: markers vanish after it when nothing comes; 0 keeps them.
-        publish_lost_s: lost people stay in ``poses`` for so long.
         silence_warning_s: a camera that is silent for so long is reported.
     """
 
@@ -61,7 +60,6 @@ class NodeConfig:
     image_is_rectified: bool = False
     marker_depth: float = 2.0
     marker_lifetime_s: float = 0.5
-    publish_lost_s: float = 0.0
     silence_warning_s: float = 5.0
 
     def __post_init__(self) -> None:
@@ -79,7 +77,7 @@ class NodeConfig:
                 )
         if self.marker_depth <= 0:
             raise ConfigError(f"marker_depth: expected metres > 0, got {self.marker_depth}")
-        for key in ("marker_lifetime_s", "publish_lost_s", "silence_warning_s"):
+        for key in ("marker_lifetime_s", "silence_warning_s"):
             if getattr(self, key) < 0:
                 raise ConfigError(f"{key}: expected seconds >= 0, got {getattr(self, key)}")
         self.resolve("image")

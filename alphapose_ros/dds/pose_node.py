@@ -59,6 +59,7 @@ class PoseNode:
             for camera in config.cameras
         }
         self._heard = dict.fromkeys(self.inputs, (0, time.monotonic()))
+        self._refused = dict.fromkeys(self.inputs, 0)
 
     def start(self) -> None:
         """Listen."""
@@ -116,13 +117,17 @@ class PoseNode:
         silent_s = time.monotonic() - since
         if silent_s < self._config.silence_warning_s or not self._throttle(name):
             return
-        subscription = camera.subscription
-        why = f"{len(subscription.offers)} publishers are connected, none sends"
-        if subscription.refused:
-            why = "a publisher offers best effort only; set reliability to auto"
-        elif not subscription.offers:
-            why = "no publisher; check the topic's name, ROS_DOMAIN_ID and the network"
+        why = _why_silent(camera)
         logger.warning("%s: no image for %.0f s: %s", camera.topic, silent_s, why)
+
+    def _trouble(self, name: str, camera: CameraInput) -> str:
+        """Why a camera gives no results, or nothing where it does."""
+        if time.monotonic() - self._heard[name][1] > self._config.silence_warning_s:
+            return f"no images: {_why_silent(camera)}"
+        refused, self._refused[name] = self._refused[name], camera.counts.refused
+        if camera.counts.refused > refused:
+            return f"images are refused: {camera.refusal}"
+        return ""
 
     def _publish_diagnostics(self) -> None:
         if not self._diagnostics.matched:
@@ -133,14 +138,15 @@ class PoseNode:
         stamp = self._participant.messages.Time(sec=seconds, nanosec=nanoseconds)
         status = []
         for name, camera in self.inputs.items():
-            silent = time.monotonic() - self._heard[name][1] > self._config.silence_warning_s
-            values = {**_flat(camera.counts), **_flat(statistics.get(name))}
+            trouble = self._trouble(name, camera)
+            inputs = {f"input.{key}": value for key, value in _flat(camera.counts).items()}
+            values = {**inputs, **_flat(statistics.get(name))}
             status.append(
                 new(
                     "diagnostic_msgs/msg/DiagnosticStatus",
-                    level=_WARN if silent else _OK,
+                    level=_WARN if trouble else _OK,
                     name=f"{self._config.name}: {name}",
-                    message="no images" if silent else "running",
+                    message=trouble or "running",
                     values=[
                         new("diagnostic_msgs/msg/KeyValue", key=key, value=value)
                         for key, value in values.items()
@@ -202,6 +208,15 @@ def serve(config: NodeConfig, make_pipeline: Callable[[], Any]) -> int:
         finally:
             node.close()
     return 0
+
+
+def _why_silent(camera: CameraInput) -> str:
+    subscription = camera.subscription
+    if subscription.refused:
+        return "a publisher offers best effort only; set reliability to auto"
+    if not subscription.offers:
+        return "no publisher; check the topic's name, ROS_DOMAIN_ID and the network"
+    return f"{len(subscription.offers)} publishers are connected, none sends"
 
 
 def _flat(record: Any) -> dict[str, str]:

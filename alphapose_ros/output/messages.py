@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alphapose_ros.base.boxes import xywh_to_xyxy, xyxy_to_xywh
-from alphapose_ros.base.records import FrameResult, Header, Poses, Tracks, TrackState
+from alphapose_ros.base.records import FrameResult, Header, Poses, Tracks
 from alphapose_ros.base.skeletons import Skeleton
 
 _NAN = float("nan")
@@ -60,17 +60,16 @@ def stamp_of(message: Any) -> int:
     return int(stamp.sec) * 10**9 + int(stamp.nanosec)
 
 
-def pose_array(result: FrameResult, classes: Classes, *, publish_lost_s: float = 0.0) -> Any:
-    """The ``PoseArray`` of one frame.
+def pose_array(result: FrameResult, classes: Classes) -> Any:
+    """The ``PoseArray`` of one frame, with all its rows.
+
+    How long lost people are among them is the tracker's matter (``tracker.publish_lost_s``).
 
     Args:
         result: what the pipeline says.
         classes: message constructors.
-        publish_lost_s: lost people are listed for so many seconds after they were last seen.
     """
     tracks = result.tracks
-    lost = tracks.states == TrackState.LOST
-    tracks = tracks[~lost | (tracks.since_seen_s < publish_lost_s)]
     height, width = result.header.size_hw
     return classes.PoseArray(
         header=ros_header(result.header, classes),

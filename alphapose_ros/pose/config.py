@@ -19,7 +19,7 @@ class PoseConfig:
         window: standard deviation, in map cells of 4 px, of a Gaussian around the peak that
             SIKR's sum is taken in; 0 is AlphaPose's own decoding.
         flip_test: run each crop and its mirror image and average; twice the time.
-        max_batch: crops per network call.
+        max_batch: crops per network call; on a CPU never more than 4, which is fastest there.
     """
 
     weights: str = ""
