@@ -83,7 +83,7 @@ WEIGHTS: dict[str, WeightSpec] = {
         data="4,274 people of COCO val2017 images (of them 938 pseudo-labelled faces and 914 "
         "hands), 353 pseudo-labelled people of the same images, 8,191 people of LSPet, 3,221 "
         "faces of YouTube Faces pasted onto heads",
-        recipe="config/train_pose_nano.yaml in two schedules of 500 and, from their end, 800 steps "
+        recipe="config/train_pose_nano.yaml in two schedules of 500 and, from its end, 800 steps "
         "of 32 crops: AdamW, heatmap term and SIKR with the symmetric gradient; the average at "
         "the end of the second is the file, norms folded, float16",
         metrics={
