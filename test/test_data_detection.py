@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from alphapose_ros.base.errors import ConfigError, InputError
 from alphapose_ros.data.box_augment import BoxAugmentConfig, BoxImage, compose, mirror_boxes
-from alphapose_ros.data.detection import read_coco_boxes, read_rgb, readable
+from alphapose_ros.data.coco import read_image
+from alphapose_ros.data.detection import read_coco_boxes, readable
 
 NONE = np.zeros((0, 4), np.float32)
 
@@ -45,7 +46,7 @@ def test_crowds_other_classes_and_empty_boxes_are_kept_apart(tmp_path):
     (sample,) = dataset.samples
     np.testing.assert_allclose(sample.boxes, [[5, 5, 15, 30]])  # clipped to the image
     np.testing.assert_allclose(sample.ignore, [[0, 0, 8, 9]])
-    assert (read_rgb(sample.path)[0, 0] == [0, 0, 255]).all()
+    assert (read_image(sample.path)[0, 0] == [0, 0, 255]).all()
 
 
 def test_missing_and_broken_images_are_counted_and_reported(tmp_path, caplog):

@@ -13,7 +13,8 @@ from coco_scenes import BOX, coco_file, flat, person, save
 
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.skeletons import COCO17, HALPE136, WHOLEBODY133, Skeleton
-from alphapose_ros.data.people import read_image, read_people
+from alphapose_ros.data.coco import read_image
+from alphapose_ros.data.people import read_people
 
 
 @pytest.mark.parametrize("source", [HALPE136, WHOLEBODY133, COCO17], ids=lambda s: s.name)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import Detections
-from alphapose_ros.data.detection import BoxSample, read_coco_boxes, read_rgb
+from alphapose_ros.data.coco import read_image
+from alphapose_ros.data.detection import BoxSample, read_coco_boxes
 from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.detection.factory import create_detector
 from alphapose_ros.detection.replay import ReplayDetector
@@ -117,7 +118,7 @@ def test_average_precision_equals_pycocotools_on_real_people():
     chosen = sorted(dataset.samples, key=lambda sample: len(sample.ignore) == 0)[:45]
     assert sum(len(sample.ignore) for sample in chosen) > 10
     images = [
-        FoundPeople(sample, detector(ImageBatch.upload([read_rgb(sample.path)]))[0])
+        FoundPeople(sample, detector(ImageBatch.upload([read_image(sample.path)]))[0])
         for sample in chosen
     ]
     got, expected = measure_detections(images, repeats=2), reference(images)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from alphapose_ros.base.boxes import clip_boxes, xywh_to_xyxy
 from alphapose_ros.base.errors import InputError
+from alphapose_ros.data.coco import read_coco, read_image
 
 FloatArray = NDArray[np.float32]
 ImageArray = NDArray[np.uint8]
@@ -64,7 +63,7 @@ def read_coco_boxes(
     Raises:
         InputError: the file is no COCO annotation file, lacks the category, or no image is there.
     """
-    content = _read_json(Path(annotations))
+    content = read_coco(Path(annotations))
     try:
         samples = _samples(content, Path(images_dir), category)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -82,18 +81,6 @@ def read_coco_boxes(
     if not there:
         raise InputError(f"{annotations}: expected images in {images_dir}, found none of them")
     return BoxDataset(there, missing)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise InputError(f"{path}: expected JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected COCO annotations, got a {type(content).__name__}")
-    return content
 
 
 def _samples(content: dict[str, Any], folder: Path, category: str) -> list[BoxSample]:
@@ -118,25 +105,13 @@ def _samples(content: dict[str, Any], folder: Path, category: str) -> list[BoxSa
     return samples
 
 
-def read_rgb(path: str | Path) -> ImageArray:
-    """An image file as (H, W, 3) uint8 RGB.
-
-    Raises:
-        InputError: the file is missing or cannot be decoded.
-    """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise InputError(f"{path}: expected an image file, it is missing or cannot be decoded")
-    return np.ascontiguousarray(image[..., ::-1])
-
-
 def readable(samples: Sequence[BoxSample]) -> tuple[list[BoxSample], list[Path]]:
     """Decode every image once: the samples that can be used, and the broken files (reported)."""
     good: list[BoxSample] = []
     broken: list[Path] = []
     for sample in samples:
         try:
-            read_rgb(sample.path)
+            read_image(sample.path)
         except InputError:
             broken.append(sample.path)
         else:

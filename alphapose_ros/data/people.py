@@ -7,14 +7,12 @@ A joint's label is 2 (annotated), 1 (derived or pseudo-labelled) or 0. Zero mean
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +20,7 @@ from alphapose_ros.base.boxes import xywh_to_xyxy
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.rows import Rows, array
 from alphapose_ros.base.skeletons import HALPE136, SKELETONS, Skeleton
+from alphapose_ros.data.coco import read_coco
 
 Annotation = dict[str, Any]
 _AREA_OF_BOX = 0.53  # what COCO-WholeBody's own evaluation takes
@@ -101,33 +100,6 @@ def read_people(
         skeleton,
         dict(problems),
     )
-
-
-def read_coco(path: Path) -> dict[str, Any]:
-    """The content of a COCO-format annotation file.
-
-    Raises:
-        InputError: missing, not JSON, or without ``images`` and ``annotations``.
-    """
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: cannot read annotations: {error}") from error
-    if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
-        raise InputError(f"{path}: expected a COCO file with 'images' and 'annotations'")
-    return content
-
-
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB.
-
-    Raises:
-        InputError: missing or broken.
-    """
-    data = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if data is None:
-        raise InputError(f"{path}: expected an image, cannot read one")
-    return np.ascontiguousarray(data[..., ::-1]).astype(np.uint8, copy=False)
 
 
 def _fault(item: Annotation, positions: dict[int, int]) -> str | None:

@@ -18,8 +18,9 @@ from alphapose_ros.base.affine import INPUT_HW
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.skeletons import HALPE136, Skeleton
 from alphapose_ros.data.augment import AugmentConfig, Crop, crop_person, degrade
+from alphapose_ros.data.coco import read_image
 from alphapose_ros.data.faces import eyes_of, paste_face
-from alphapose_ros.data.people import Annotation, People, read_image, read_people
+from alphapose_ros.data.people import Annotation, People, read_people
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from alphapose_ros.base import affine
 from alphapose_ros.base.boxes import xywh_to_xyxy
 from alphapose_ros.base.errors import require
 from alphapose_ros.base.skeletons import HALPE136
-from alphapose_ros.data.people import read_coco, read_image
+from alphapose_ros.data.coco import read_coco, read_image
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pose.sikr import SikrDecoder
 

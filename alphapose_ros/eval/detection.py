@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from alphapose_ros.base.boxes import box_area, box_iou
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import Detections
-from alphapose_ros.data.detection import BoxSample, read_coco_boxes, read_rgb
+from alphapose_ros.data.coco import read_image
+from alphapose_ros.data.detection import BoxSample, read_coco_boxes
 from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.detection.protocol import Detector
 from alphapose_ros.eval.metrics import (
@@ -84,7 +85,7 @@ def evaluate_detector(
     skipped = len(dataset.missing)
     for sample in dataset.samples:
         try:
-            batch = ImageBatch.upload([read_rgb(sample.path)], device)
+            batch = ImageBatch.upload([read_image(sample.path)], device)
         except InputError as error:
             _log.warning("skipped: %s", error)
             skipped += 1

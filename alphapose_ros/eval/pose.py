@@ -18,7 +18,8 @@ from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.keypoints import joint_similarity, oks
 from alphapose_ros.base.records import Detections, Poses
 from alphapose_ros.base.skeletons import COCO17, HALPE136
-from alphapose_ros.data.people import Annotation, People, read_image, read_people
+from alphapose_ros.data.coco import read_image
+from alphapose_ros.data.people import Annotation, People, read_people
 from alphapose_ros.eval.metrics import (
     THRESHOLDS,
     ImageMatches,

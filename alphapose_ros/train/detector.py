@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.data.box_augment import BoxAugmentConfig, BoxImage, compose
-from alphapose_ros.data.detection import BoxSample, read_coco_boxes, read_rgb, readable
+from alphapose_ros.data.coco import read_image
+from alphapose_ros.data.detection import BoxSample, read_coco_boxes, readable
 from alphapose_ros.models.yolox import SIZES, YOLOX, anchor_grid
 from alphapose_ros.models.yolox_weights import fold_norms, yolox_size
 from alphapose_ros.train.loop import CsvLog, PositionSampler, Run
@@ -119,7 +120,7 @@ class _Samples(Dataset[BoxImage]):
             index = next(queue, None)
             chosen = int(rng.integers(len(self.samples))) if index is None else index
             sample = self.samples[chosen]
-            image = read_rgb(sample.path)
+            image = read_image(sample.path)
             # Boxes follow the file if it was scaled since it was annotated.
             ratio = np.tile(np.array(image.shape[1::-1]) / sample.size_hw[::-1], 2)
             boxes, ignore = ((b * ratio).astype(np.float32) for b in (sample.boxes, sample.ignore))
