@@ -111,8 +111,8 @@ def test_bad_compressed_images(data: bytes) -> None:
 def camera_info(**changes: Any) -> Any:
     k = np.array([500.0, 0, 320, 0, 510, 240, 0, 0, 1])
     p = np.array([400.0, 0, 300, 0, 0, 410, 200, 0, 0, 0, 1, 0])
-    fields = {"height": 480, "width": 640, "k": k, "p": p, "d": np.array([0.1, 0.2]), **changes}
-    return SimpleNamespace(**fields)
+    fields = {"height": 480, "width": 640, "k": k, "p": p, "d": np.array([0.1, 0.2])}
+    return SimpleNamespace(**{**fields, "distortion_model": "plumb_bob", **changes})
 
 
 def test_rectified_images_use_p_and_have_no_distortion() -> None:
@@ -121,6 +121,15 @@ def test_rectified_images_use_p_and_have_no_distortion() -> None:
     assert (rectified.fx, rectified.cy, rectified.distortion) == (400, 200, ())
     only_k = intrinsics_of(camera_info(p=np.zeros(12)), rectified=True)
     assert only_k.fx == 500
+
+
+def test_the_distortion_model_is_kept_and_an_unknown_one_refused() -> None:
+    fisheye = intrinsics_of(camera_info(distortion_model="equidistant"), rectified=False)
+    assert fisheye.distortion_model == "equidistant"
+    with pytest.raises(InputError, match="plumb_bob, .* got 'mirror'"):
+        intrinsics_of(camera_info(distortion_model="mirror"), rectified=False)
+    without = camera_info(distortion_model="", d=np.zeros(5))
+    assert intrinsics_of(without, rectified=False).distortion_model == "plumb_bob"
 
 
 def test_an_uncalibrated_camera_has_no_intrinsics_and_a_broken_one_is_refused() -> None:

@@ -25,7 +25,10 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Intrinsics:
-    """Pinhole camera in pixels (REP-104's K) with its distortion coefficients, if any."""
+    """Pinhole camera in pixels (REP-104's K) with its distortion coefficients, if any.
+
+    ``distortion_model`` is CameraInfo's: ``plumb_bob``, ``rational_polynomial``, ``equidistant``.
+    """
 
     fx: float
     fy: float
@@ -33,6 +36,7 @@ class Intrinsics:
     cy: float
     size_hw: tuple[int, int]
     distortion: tuple[float, ...] = ()
+    distortion_model: str = "plumb_bob"
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,40 @@ class Tracks(Rows):
             since_seen_s=seconds,
             identity_confidence=seconds,
         )
+
+
+@dataclass(frozen=True)
+class Spatial(Rows):
+    """Where the rows of a :class:`Tracks` are in space; NaN is what nobody knows.
+
+    Attributes:
+        keypoints: (N, K, 3) m, on the surface that the camera sees.
+        positions: (N, 3) m, centre of the torso.
+        position_covariances: (N, 3, 3) m^2.
+        velocities: (N, 3) m/s over ground, along the axes of ``frame``.
+        velocity_covariances: (N, 3, 3) (m/s)^2.
+        headings: (N,) rad about the up axis of ``frame``, which way the body faces.
+        frame: name of the coordinate frame.
+        has_depth: whether ``keypoints`` were measured; else they are all NaN.
+    """
+
+    keypoints: FloatArray = array("N", "K", 3, dtype=np.float32)
+    positions: FloatArray = array("N", 3, dtype=np.float32)
+    position_covariances: FloatArray = array("N", 3, 3, dtype=np.float32)
+    velocities: FloatArray = array("N", 3, dtype=np.float32)
+    velocity_covariances: FloatArray = array("N", 3, 3, dtype=np.float32)
+    headings: FloatArray = array("N", dtype=np.float32)
+    frame: str = plain()
+    has_depth: bool = plain()
+
+    @classmethod
+    def unknown(cls, people: int, joints: int, frame: str) -> Spatial:
+        """Nothing is known of anybody."""
+
+        def nan(*shape: int) -> FloatArray:
+            return np.full((people, *shape), np.nan, np.float32)
+
+        return cls(nan(joints, 3), nan(3), nan(3, 3), nan(3), nan(3, 3), nan(), frame, False)
 
 
 @dataclass(frozen=True)

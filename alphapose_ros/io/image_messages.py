@@ -23,6 +23,7 @@ _CHANNELS: Mapping[str, tuple[int, tuple[int, int, int]]] = {
     "mono8": (1, (0, 0, 0)),
 }
 ENCODINGS = tuple(_CHANNELS)
+DISTORTION_MODELS = ("plumb_bob", "rational_polynomial", "equidistant")
 MAX_SIDE = 16384  # px; no camera has more, and a damaged header asks for gigabytes
 
 
@@ -162,7 +163,14 @@ def intrinsics_of(message: Any, *, rectified: bool = True) -> Intrinsics | None:
     if not np.isfinite([fx, fy, cx, cy]).all() or fx < 0 or fy <= 0:
         raise InputError(f"camera_info: expected focal lengths > 0, got fx {fx}, fy {fy}")
     distortion = () if rectified else tuple(float(d) for d in _either(message, "d"))
-    return Intrinsics(fx, fy, cx, cy, (int(message.height), int(message.width)), distortion)
+    size_hw = int(message.height), int(message.width)
+    model = (str(message.distortion_model) or "plumb_bob") if any(distortion) else "plumb_bob"
+    if model not in DISTORTION_MODELS:
+        raise InputError(
+            f"camera_info: expected one of the distortion models {', '.join(DISTORTION_MODELS)}, "
+            f"got {model!r}"
+        )
+    return Intrinsics(fx, fy, cx, cy, size_hw, distortion, model)
 
 
 def _either(message: Any, name: str) -> Any:
