@@ -126,7 +126,7 @@ def test_rectified_images_use_p_and_have_no_distortion() -> None:
 def test_the_distortion_model_is_kept_and_an_unknown_one_refused() -> None:
     fisheye = intrinsics_of(camera_info(distortion_model="equidistant"), rectified=False)
     assert fisheye.distortion_model == "equidistant"
-    with pytest.raises(InputError, match="plumb_bob, .* got 'mirror'"):
+    with pytest.raises(InputError, match="got 'mirror'"):
         intrinsics_of(camera_info(distortion_model="mirror"), rectified=False)
     without = camera_info(distortion_model="", d=np.zeros(5))
     assert intrinsics_of(without, rectified=False).distortion_model == "plumb_bob"
