@@ -37,7 +37,7 @@ class RigidTransform:
         length = float(np.linalg.norm(quaternion))
         if not (length > 1e-6 and np.isfinite(length) and np.isfinite(moved).all()):
             raise InputError(
-                f"transform: expected a unit quaternion and finite metres, got {quaternion} {moved}"
+                f"transform: expected a unit quaternion and finite m, got {quaternion} {moved}"
             )
         x, y, z, w = quaternion / length
         rotation = np.array(
