@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import yaml
 
 from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.base.settings import check_settings, setting
 from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.pose.nms_config import PoseNmsConfig
@@ -42,8 +43,8 @@ class PipelineConfig:
         tracker: see :class:`TrackerConfig`.
     """
 
-    device: str = "auto"
-    threads: int = 0
+    device: str = setting("auto", live=False)
+    threads: int = setting(0, low=0, live=False)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
     nms: PoseNmsConfig = field(default_factory=PoseNmsConfig)
@@ -52,8 +53,7 @@ class PipelineConfig:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise ConfigError(f"device: expected {', '.join(DEVICES)}, got {self.device!r}")
-        if self.threads < 0:
-            raise ConfigError(f"threads: expected 0 or more, got {self.threads}")
+        check_settings(self)
 
     @classmethod
     def from_file(cls, path: Path) -> PipelineConfig:

@@ -111,16 +111,17 @@ class FarEnd(Participant):
 def node_process(
     domain: int, code: str = "", *, delay_s: float = 0.0
 ) -> Iterator[subprocess.Popen[str]]:
-    """A node in a process of its own; ``code`` is Python that makes its NodeConfig ``config``."""
+    """A node in a process of its own; ``code`` is Python that sets ``config`` and ``names``."""
     script = (
         "import logging, sys\n"
         f"sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]\n"
         "logging.basicConfig(level='INFO')\n"
-        "from alphapose_ros.dds.node_config import CameraTopics, NodeConfig\n"
+        "from alphapose_ros.dds.names import NodeNames\n"
+        "from alphapose_ros.front.config import CameraTopics, NodeConfig\n"
         "from alphapose_ros.dds.pose_node import serve\n"
         "from dds_helpers import FakePipeline\n"
-        f"config = NodeConfig()\n{code}\n"
-        f"sys.exit(serve(config, lambda: FakePipeline({delay_s})))\n"
+        f"config, names = NodeConfig(), NodeNames()\n{code}\n"
+        f"sys.exit(serve(config, names, lambda: FakePipeline({delay_s})))\n"
     )
     variables = {
         **{k: v for k, v in os.environ.items() if not k.startswith(("ROS_", "RMW_", "CYCLONE"))},

@@ -224,7 +224,7 @@ def test_ros_tools_would_see_the_node(domain: int, far: FarEnd) -> None:
     far.subscribe("ros_discovery_info", name, keep, "reliable", latched=True)
     far.start()
     config = (
-        "config = NodeConfig(namespace='/ns', node_name='watcher',"
+        "names = NodeNames(namespace='/ns', node_name='watcher',"
         " remaps={'image': 'cam/image_raw'})"
     )
     with node_process(domain, config):
@@ -301,12 +301,12 @@ def test_diagnostics_say_what_is_wrong(domain: int, far: FarEnd) -> None:
     with node_process(domain, "config = NodeConfig(silence_warning_s=0.5)") as node:
         wait_for(lambda: images.matched, "the node's subscription")
         wait_for(
-            lambda: any(m.status[0].message.startswith("no images: ") for m in found),
+            lambda: any(m.status[0].message.startswith("no images for ") for m in found),
             "silence",
         )
-        wait_for(lambda: any("no image for" in line for line in node.lines), "a line in the log")
-        for i in range(1, 200):
-            images.publish(far.image(i * 10**9))
+        wait_for(lambda: any("no images for" in line for line in node.lines), "a line in the log")
+        for _ in range(200):
+            images.publish(far.image(time.time_ns()))
             time.sleep(0.02)
             if found[-1].status[0].message == "running":
                 break
@@ -315,6 +315,22 @@ def test_diagnostics_say_what_is_wrong(domain: int, far: FarEnd) -> None:
     assert int(values["processed"]) > 0
     assert float(values["latency_ms"]) > 0
     assert found[-1].status[0].name == "alphapose_ros: camera"
+
+
+def test_diagnostics_tell_old_images_and_other_clocks(domain: int, far: FarEnd) -> None:
+    found = far.collect("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray")
+    images = far.publisher("/image", IMAGE)
+    far.start()
+
+    def said(text: str, shift_s: int) -> bool:
+        images.publish(far.image(time.time_ns() + shift_s * 10**9))
+        time.sleep(0.05)
+        return any(text in m.status[0].message for m in found)
+
+    with node_process(domain):
+        wait_for(lambda: images.matched, "the node's subscription")
+        wait_for(lambda: said("old when they come", -30), "old images")
+        wait_for(lambda: said("ahead of the clock: the clocks differ", 30), "a fast clock")
 
 
 def test_diagnostics_and_one_line_say_that_every_image_is_refused(

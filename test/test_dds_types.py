@@ -18,7 +18,6 @@ from alphapose_ros.base.errors import ConfigError, InputError, TransportError
 from alphapose_ros.base.records import FrameResult, Header, Intrinsics
 from alphapose_ros.base.skeletons import HALPE136
 from alphapose_ros.dds.environment import RosEnvironment
-from alphapose_ros.dds.node_config import CameraTopics, NodeConfig
 from alphapose_ros.dds.participant import Participant
 from alphapose_ros.dds.types import MessageClasses, WireTypes, topic_name
 from alphapose_ros.output.markers import MarkerWriter
@@ -174,73 +173,3 @@ def test_bad_settings_end_in_one_error_or_one_warning(
     assert sum("nobody.invalid left out" in line for line in lines) == 1
     assert sum("RMW_IMPLEMENTATION is rmw_zenoh_cpp" in line for line in lines) == 1
     capfd.readouterr()  # the library names the element on stderr
-
-
-def test_parameters_of_the_common_file() -> None:
-    values = {
-        "cameras": ["front"],
-        "front": {"image_topic": "/f/image", "camera_info_topic": "/f/info"},
-        "marker_depth": 3,
-        "image_transport": "compressed",
-    }
-    config = NodeConfig.from_parameters(values, {"poses": "/people"})
-    assert config.cameras == (CameraTopics("front", "/f/image", "/f/info"),)
-    assert (config.marker_depth, config.resolve("poses")) == (3.0, "/people")
-    assert NodeConfig.from_parameters({}).cameras == (CameraTopics(),)
-    for bad, says in (
-        ({"marker_dept": 1.0}, "unknown parameter marker_dept; did you mean marker_depth"),
-        ({"cameras": "front"}, "expected a list of names"),
-        ({"cameras": ["front"], "front": 3}, "front: expected a section"),
-        ({"cameras": ["front"], "front": {"topic": "/x"}}, "unknown parameter front.topic"),
-    ):
-        with pytest.raises(ConfigError, match=says):
-            NodeConfig.from_parameters(bad)
-
-
-def test_names_resolve_as_in_ros() -> None:
-    config = NodeConfig(
-        namespace="/robot/", remaps={"image": "cam/image_raw", "/robot/poses": "/p"}
-    )
-    (camera,) = config.cameras
-    assert config.image_topic(camera) == "/robot/cam/image_raw"
-    assert config.camera_info_topic(camera) == "/robot/cam/camera_info"
-    assert config.output_topic(camera, "poses") == "/p"
-    assert config.resolve("~/enable") == "/robot/alphapose_ros/enable"
-    packed = NodeConfig(remaps={"image": "/cam/image_raw"}, image_transport="compressed")
-    assert packed.image_topic(packed.cameras[0]) == "/cam/image_raw/compressed"
-    assert packed.camera_info_topic(packed.cameras[0]) == "/cam/camera_info"
-    root = NodeConfig()
-    assert root.camera_info_topic(root.cameras[0]) == "/camera_info"
-    info = NodeConfig(remaps={"camera_info": "/calibration"})
-    assert info.camera_info_topic(info.cameras[0]) == "/calibration"
-    renamed = NodeConfig(remaps={"__node": "eyes", "__ns": "/head"})
-    assert (renamed.name, renamed.resolve("image")) == ("eyes", "/head/image")
-
-
-def test_several_cameras_have_topics_of_their_own() -> None:
-    config = NodeConfig(
-        cameras=(CameraTopics("front", "/f/image"), CameraTopics("rear", "r/image"))
-    )
-    front, rear = config.cameras
-    assert config.output_topic(front, "poses") == "/front/poses"
-    assert config.output_topic(rear, "skeleton") == "/rear/skeleton"
-    assert config.camera_info_topic(rear) == "/r/camera_info"
-
-
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"cameras": ()}, "at least one"),
-        ({"cameras": (CameraTopics("a"), CameraTopics("a"))}, "unique names"),
-        ({"cameras": (CameraTopics("a/b"),)}, "unique names of letters"),
-        ({"image_transport": "theora"}, "image_transport: expected one of raw, compressed"),
-        ({"reliability": "yes"}, "reliability: expected"),
-        ({"node_name": "a b"}, "node name"),
-        ({"remaps": {"image": "/a b"}}, "expected a ROS name"),
-        ({"marker_depth": 0.0}, "metres > 0"),
-        ({"silence_warning_s": -1.0}, "silence_warning_s: expected seconds >= 0"),
-    ],
-)
-def test_bad_node_configs_are_refused(changes: dict[str, Any], says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
-        NodeConfig(**changes)

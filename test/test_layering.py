@@ -29,8 +29,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "session": PIPELINE,
     "output": ("base",),
     "io": ("base", "output"),
-    "ros": (*PIPELINE, "session", *SERVING),
-    "dds": (*PIPELINE, "session", *SERVING),
+    "front": (*PIPELINE, "session", *SERVING),
+    "ros": (*PIPELINE, "session", *SERVING, "front"),
+    "dds": (*PIPELINE, "session", *SERVING, "front"),
     "data": (*FLOOR, *STAGES),  # pseudo-labels are decoded as poses are
     "train": (*FLOOR, *STAGES, "data"),
     "eval": (*PIPELINE, *SERVING, "data"),

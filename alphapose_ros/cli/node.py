@@ -49,10 +49,11 @@ def run(args: argparse.Namespace) -> int:
     remaps = parse_remaps(args.remaps)
     choose_front(args.front)
     from alphapose_ros.cli.pipelines import load_config, make_pipeline
+    from alphapose_ros.dds.names import NodeNames
     from alphapose_ros.dds.pose_node import serve
 
-    _, config = load_config(args, remaps)
-    return serve(config, lambda: make_pipeline(args))
+    _, config = load_config(args)
+    return serve(config, NodeNames(remaps=remaps), lambda: make_pipeline(args))
 
 
 def parse_remaps(texts: list[str]) -> dict[str, str]:

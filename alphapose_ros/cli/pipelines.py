@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from alphapose_ros.config import PipelineConfig
-    from alphapose_ros.dds.node_config import NodeConfig
+    from alphapose_ros.front.config import NodeConfig
     from alphapose_ros.pipeline import PosePipeline
 
 DEFAULT_PRESET = "nano"
 
 
-def load_config(
-    args: argparse.Namespace, remaps: dict[str, str] | None = None
-) -> tuple[PipelineConfig, NodeConfig]:
+def load_config(args: argparse.Namespace) -> tuple[PipelineConfig, NodeConfig]:
     """``--params-file`` (else the default preset), changed by ``--preset`` and ``--device``.
 
     A file is checked as a whole, the node's keys too where no node runs: a key that nobody knows
@@ -28,11 +26,11 @@ def load_config(
         ConfigError: no such file or preset, an unknown key, a wrong type or value.
     """
     from alphapose_ros.config import PipelineConfig, build, read_parameters, split_parameters
-    from alphapose_ros.dds.node_config import NodeConfig
+    from alphapose_ros.front.config import NodeConfig
 
     values: dict[str, Any] = read_parameters(Path(args.params_file)) if args.params_file else {}
     ours, others = split_parameters(values)
-    node = NodeConfig.from_parameters(others, remaps)
+    node = NodeConfig.from_parameters(others)
     preset = PipelineConfig.preset(args.preset or DEFAULT_PRESET)
     config = build(PipelineConfig, ours) if args.params_file else preset
     if args.params_file and args.preset:

@@ -17,9 +17,9 @@ from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import Frame, ImageArray, Intrinsics
 from alphapose_ros.dds.camera_io import CAMERA_INFO, COMPRESSED, IMAGE
 from alphapose_ros.dds.environment import RosEnvironment
-from alphapose_ros.dds.node_config import NodeConfig
+from alphapose_ros.dds.names import NodeNames
 from alphapose_ros.dds.participant import Participant
-from alphapose_ros.dds.signals import stop_signals
+from alphapose_ros.front.signals import stop_signals
 from alphapose_ros.io.image_messages import compressed_message, image_message
 from alphapose_ros.io.source_base import Source
 from alphapose_ros.io.sources import open_source
@@ -135,7 +135,7 @@ def play(
     """
     if rate is not None and not rate > 0:
         raise InputError(f"rate: expected images per second above 0, got {rate}")
-    names = NodeConfig(node_name="alphapose_camera", remaps={"image": topic})
+    names = NodeNames("alphapose_camera", remaps={"image": topic})
     count = 0
     with (
         stop_signals() as stop,

@@ -1,40 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
 """The embedded node: cameras on the middleware in, people on the middleware out.
 
-Beside the ros front it lacks services, parameter calls, TF and depth; topics and messages are the
-same.
+Beside the ros front it lacks services, parameter calls, TF, depth and the adapters; topics and
+messages are the same.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from alphapose_ros.base.records import Frame, FrameResult
-from alphapose_ros.dds.camera_io import CameraInput, CameraOutput, LiveFrame, Throttle
+from alphapose_ros.dds.camera_io import CameraInput
 from alphapose_ros.dds.endpoints import Reliability
 from alphapose_ros.dds.environment import RosEnvironment
-from alphapose_ros.dds.node_config import NodeConfig
+from alphapose_ros.dds.names import NodeNames
 from alphapose_ros.dds.participant import Participant
-from alphapose_ros.dds.signals import stop_signals
+from alphapose_ros.front.config import CameraTopics, NodeConfig
+from alphapose_ros.front.health import CameraHealth, Health
+from alphapose_ros.front.intake import LiveFrame
+from alphapose_ros.front.results import CameraResults
+from alphapose_ros.front.signals import stop_signals
+from alphapose_ros.front.topics import output_name
 from alphapose_ros.session import Session
 
 logger = logging.getLogger("alphapose_ros.node")
 
 _DIAGNOSTICS = "diagnostic_msgs/msg/DiagnosticArray"
-_OK, _WARN = 0, 1
 
 
 class PoseNode:
     """Wires cameras, session and publishers.
 
     Args:
-        config: topics and how to listen.
+        config: what to listen to and how.
+        names: of the node and its topics.
         pipeline: what :class:`~alphapose_ros.session.Session` takes, with ``skeleton``.
         environment: where on the network.
 
@@ -42,34 +45,46 @@ class PoseNode:
         TransportError: the middleware cannot be joined.
     """
 
-    def __init__(self, config: NodeConfig, pipeline: Any, environment: RosEnvironment) -> None:
-        self._config = config
-        self._participant = Participant(config.name, config.full_namespace, environment)
-        self._throttle = Throttle(30.0)
+    def __init__(
+        self, config: NodeConfig, names: NodeNames, pipeline: Any, environment: RosEnvironment
+    ) -> None:
+        self._config, self._names = config, names
+        self._participant = Participant(names.name, names.full_namespace, environment)
         self._outputs = {
-            camera.name: CameraOutput(self._participant, config, camera, pipeline.skeleton)
+            camera.name: CameraResults(
+                self._publishers_of(camera),
+                config,
+                pipeline.skeleton,
+                self._participant.messages,
+            )
             for camera in config.cameras
         }
         self._diagnostics = self._participant.publisher("/diagnostics", _DIAGNOSTICS)
         self._session = Session(pipeline, self._on_result)
         self.inputs = {
             camera.name: CameraInput(
-                self._participant, config, camera, self._session.submit, self._session.reset
+                self._participant,
+                config,
+                names,
+                camera,
+                self._session.submit,
+                self._session.reset,
             )
             for camera in config.cameras
         }
-        self._heard = dict.fromkeys(self.inputs, (0, time.monotonic()))
-        self._refused = dict.fromkeys(self.inputs, 0)
+        self._health = {
+            name: CameraHealth(config, camera.intake) for name, camera in self.inputs.items()
+        }
 
     def start(self) -> None:
         """Listen."""
         self._participant.start(self._on_tick)
-        for camera in self._config.cameras:
+        for name, camera in self.inputs.items():
             logger.info(
                 "%s: %s -> %s on DDS domain %d",
-                camera.name,
-                self.inputs[camera.name].topic,
-                self._outputs[camera.name].poses.topic,
+                name,
+                camera.topic,
+                self._outputs[name].poses.topic,  # type: ignore[attr-defined]
                 self._participant.environment.domain_id,
             )
 
@@ -83,15 +98,26 @@ class PoseNode:
         self._session.close()
         self._participant.close()
 
+    def _publishers_of(self, camera: CameraTopics) -> Callable[..., Any]:
+        def make(name: str, kind: str, **options: Any) -> Any:
+            topic = self._names.resolve(output_name(self._config, camera, name))
+            return self._participant.publisher(topic, kind, **options)
+
+        return make
+
     def _on_result(self, frame: Frame, result: FrameResult) -> None:
         assert isinstance(frame, LiveFrame)
         self._outputs[frame.camera].publish(frame, result)
 
     def _on_tick(self) -> None:
-        for name, camera in self.inputs.items():
+        for camera in self.inputs.values():
             self._follow_publishers(camera)
-            self._report_silence(name, camera)
-        self._publish_diagnostics()
+        statistics = self._session.statistics()
+        health = {
+            name: self._health[name].judge(camera.why_silent, statistics.get(name))
+            for name, camera in self.inputs.items()
+        }
+        self._publish_diagnostics(health)
 
     def _follow_publishers(self, camera: CameraInput) -> None:
         """``auto``: reliable as soon as all publishers offer it, best effort again when not."""
@@ -109,84 +135,35 @@ class PoseNode:
             subscription.change(wanted)
             self._participant.announce()
 
-    def _report_silence(self, name: str, camera: CameraInput) -> None:
-        count, since = self._heard[name]
-        if camera.counts.received > count:
-            self._heard[name] = (camera.counts.received, time.monotonic())
-            return
-        silent_s = time.monotonic() - since
-        if silent_s < self._config.silence_warning_s or not self._throttle(name):
-            return
-        why = _why_silent(camera)
-        logger.warning("%s: no image for %.0f s: %s", camera.topic, silent_s, why)
-
-    def _trouble(self, name: str, camera: CameraInput) -> str:
-        """Why a camera gives no results, or nothing where it does."""
-        if time.monotonic() - self._heard[name][1] > self._config.silence_warning_s:
-            return f"no images: {_why_silent(camera)}"
-        refused, self._refused[name] = self._refused[name], camera.counts.refused
-        if camera.counts.refused > refused:
-            return f"images are refused: {camera.refusal}"
-        return ""
-
-    def _publish_diagnostics(self) -> None:
+    def _publish_diagnostics(self, health: dict[str, Health]) -> None:
         if not self._diagnostics.matched:
             return
         new = self._participant.types.new
-        statistics = self._session.statistics()
         seconds, nanoseconds = divmod(time.time_ns(), 10**9)
         stamp = self._participant.messages.Time(sec=seconds, nanosec=nanoseconds)
-        status = []
-        for name, camera in self.inputs.items():
-            trouble = self._trouble(name, camera)
-            inputs = {f"input.{key}": value for key, value in _flat(camera.counts).items()}
-            values = {**inputs, **_flat(statistics.get(name))}
-            status.append(
-                new(
-                    "diagnostic_msgs/msg/DiagnosticStatus",
-                    level=_WARN if trouble else _OK,
-                    name=f"{self._config.name}: {name}",
-                    message=trouble or "running",
-                    values=[
-                        new("diagnostic_msgs/msg/KeyValue", key=key, value=value)
-                        for key, value in values.items()
-                    ],
-                )
+        status = [
+            new(
+                "diagnostic_msgs/msg/DiagnosticStatus",
+                level=found.level,
+                name=f"{self._names.name}: {name}",
+                message=found.message,
+                values=[
+                    new("diagnostic_msgs/msg/KeyValue", key=key, value=value)
+                    for key, value in found.values.items()
+                ],
             )
+            for name, found in health.items()
+        ]
         header = self._participant.messages.Header(stamp=stamp)
         self._diagnostics.publish(new(_DIAGNOSTICS, header=header, status=status))
 
 
-def run_node(
-    params_file: str | Path | None = None, remaps: Mapping[str, str] | None = None
-) -> int:
-    """The node of a ROS 2 parameter file (None: all defaults), until SIGINT or SIGTERM.
-
-    Raises:
-        AlphaPoseError: bad parameters or environment, no network, no weights.
-    """
-    from alphapose_ros.config import PipelineConfig, build, read_parameters, split_parameters
-
-    values = read_parameters(Path(params_file)) if params_file else {}
-    ours, others = split_parameters(values)
-    config = NodeConfig.from_parameters(others, remaps)
-    pipeline_config = build(PipelineConfig, ours)
-
-    def make_pipeline() -> Any:
-        from alphapose_ros.pipeline import PosePipeline
-
-        pipeline = PosePipeline.from_config(pipeline_config)
-        pipeline.warm_up()
-        return pipeline
-
-    return serve(config, make_pipeline)
-
-
-def serve(config: NodeConfig, make_pipeline: Callable[[], Any]) -> int:
+def serve(config: NodeConfig, names: NodeNames, make_pipeline: Callable[[], Any]) -> int:
     """Run the node until SIGINT or SIGTERM; a second signal while it ends changes nothing.
 
     Args:
         config: the node's.
+        names: of the node and its topics.
         make_pipeline: called once, under the signals' guard, because loading takes seconds.
 
     Returns:
@@ -200,7 +177,7 @@ def serve(config: NodeConfig, make_pipeline: Callable[[], Any]) -> int:
         pipeline = make_pipeline()
         if stop.is_set():
             return 0
-        node = PoseNode(config, pipeline, environment)
+        node = PoseNode(config, names, pipeline, environment)
         try:
             node.start()
             while not stop.wait(0.2):
@@ -208,25 +185,3 @@ def serve(config: NodeConfig, make_pipeline: Callable[[], Any]) -> int:
         finally:
             node.close()
     return 0
-
-
-def _why_silent(camera: CameraInput) -> str:
-    subscription = camera.subscription
-    if subscription.refused:
-        return "a publisher offers best effort only; set reliability to auto"
-    if not subscription.offers:
-        return "no publisher; check the topic's name, ROS_DOMAIN_ID and the network"
-    return f"{len(subscription.offers)} publishers are connected, none sends"
-
-
-def _flat(record: Any) -> dict[str, str]:
-    """Fields of a statistics record as text, nested ones with dotted names."""
-    if record is None:
-        return {}
-    out: dict[str, str] = {}
-    for key, value in dataclasses.asdict(record).items():
-        items = value.items() if isinstance(value, dict) else [("", value)]
-        for inner, number in items:
-            name = f"{key}.{inner}" if inner else key
-            out[name] = f"{number:.3g}" if isinstance(number, float) else str(number)
-    return out

@@ -16,10 +16,10 @@ from alphapose_ros.base.errors import AlphaPoseError, TransportError
 from alphapose_ros.cli.console import say, table, warn
 from alphapose_ros.dds.camera import CameraPublisher, paced
 from alphapose_ros.dds.participant import Participant
-from alphapose_ros.dds.signals import stop_signals
 from alphapose_ros.demo.clip import open_clip
 from alphapose_ros.demo.node_process import NodeProcess, private_environment, running_node
 from alphapose_ros.demo.recorder import Recorder, summary
+from alphapose_ros.front.signals import stop_signals
 from alphapose_ros.io.bag import BagWriter
 from alphapose_ros.io.sinks import VideoWriter
 from alphapose_ros.io.source_base import Source

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.base.settings import check_settings, setting
 
 TORCHVISION_NAMES = ("fasterrcnn_mobilenet_v3", "fasterrcnn_resnet50", "ssdlite320")
 DETECTOR_NAMES = ("yolox", *TORCHVISION_NAMES, "onnx", "replay")
@@ -28,28 +29,18 @@ class DetectorConfig:
         min_box_px: least shorter side of a box in the image, px.
     """
 
-    name: str = "yolox"
-    weights: str = ""
-    input_height: int = 416
-    input_width: int = 416
-    score_threshold: float = 0.25
-    nms_iou: float = 0.65
-    max_people: int = 30
-    min_box_px: float = 6.0
+    name: str = setting("yolox", choices=DETECTOR_NAMES, live=False)
+    weights: str = setting("", live=False)
+    input_height: int = setting(416, low=STRIDE, live=False)
+    input_width: int = setting(416, low=STRIDE, live=False)
+    score_threshold: float = setting(0.25, low=0, high=1)
+    nms_iou: float = setting(0.65, low=0, high=1)
+    max_people: int = setting(30, low=1)
+    min_box_px: float = setting(6.0, low=0)
 
     def __post_init__(self) -> None:
-        if self.name not in DETECTOR_NAMES:
-            known = ", ".join(DETECTOR_NAMES)
-            raise ConfigError(f"detector.name: expected one of {known}, got {self.name!r}")
+        check_settings(self, "detector")
         for side in ("input_height", "input_width"):
             value = getattr(self, side)
-            if value < STRIDE or value % STRIDE:
+            if value % STRIDE:
                 raise ConfigError(f"detector.{side}: expected a multiple of {STRIDE}, got {value}")
-        for share in ("score_threshold", "nms_iou"):
-            value = getattr(self, share)
-            if not 0 <= value <= 1:
-                raise ConfigError(f"detector.{share}: expected 0..1, got {value}")
-        if self.max_people < 1:
-            raise ConfigError(f"detector.max_people: expected at least 1, got {self.max_people}")
-        if not self.min_box_px >= 0:
-            raise ConfigError(f"detector.min_box_px: expected 0 or more, got {self.min_box_px}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alphapose_ros.base.records import FrameResult, Intrinsics, TrackState
+from alphapose_ros.base.records import FrameResult, Intrinsics, Spatial, TrackState
 from alphapose_ros.output.messages import Classes, ros_header
 from alphapose_ros.output.palette import identity_color
 
@@ -23,7 +23,7 @@ _LAST_ID = 2**31 // ID_STRIDE  # int32 in the message; track numbers start over 
 class MarkerWriter:
     """``MarkerArray`` messages of one camera; remembers what it drew, to delete who left.
 
-    Without depth, joints lie on a plane at ``depth_m`` in front of the camera: where in the image
+    Without depth, joints lie on a plane ``depth_m`` in front of the camera: where in the image
     is right, how far away is not. Without intrinsics there is no such plane and nothing is drawn.
 
     Args:
@@ -42,23 +42,39 @@ class MarkerWriter:
         joint_m: float = 0.03,
         limb_m: float = 0.015,
     ) -> None:
-        self._depth = depth_m
-        self._lifetime = lifetime_s
+        self.depth_m = depth_m
+        self.lifetime_s = lifetime_s
         self._min_score = min_score
         self._sizes = {_SPHERE_LIST: joint_m, _LINE_LIST: limb_m}
         self._shown: set[tuple[str, int]] = set()
 
-    def write(self, result: FrameResult, intrinsics: Intrinsics | None, classes: Classes) -> Any:
-        """Markers of one frame, with a DELETE for each that the frame before had."""
-        tracks = result.tracks[result.tracks.states != TrackState.LOST]
+    def write(
+        self,
+        result: FrameResult,
+        intrinsics: Intrinsics | None,
+        classes: Classes,
+        spatial: Spatial | None = None,
+    ) -> Any:
+        """Markers of one frame, with a DELETE for each that the frame before had.
+
+        Joints stand where ``spatial`` measured them, in its frame; without depth they lie on the
+        plane, in the image's frame.
+        """
+        present = result.tracks.states != TrackState.LOST
+        tracks = result.tracks[present]
         header = ros_header(result.header, classes)
         added: dict[tuple[str, int], Any] = {}
-        if intrinsics is not None:
+        points: FloatArray | None = None
+        if spatial is not None and spatial.has_depth:
+            points, header.frame_id = spatial.keypoints[present], spatial.frame
+        elif intrinsics is not None:
             points = self._on_plane(tracks.poses.keypoints, intrinsics)
+        if points is not None:
             for row in range(len(tracks)):
                 base = int(tracks.track_ids[row]) % _LAST_ID * ID_STRIDE
                 color = _color(int(tracks.ids[row]), classes)
                 seen = tracks.poses.scores[row] >= max(self._min_score, 1e-6)
+                seen &= np.isfinite(points[row]).all(-1)
                 for key, kind, chosen in self._lists(tracks.poses.skeleton, points[row], seen):
                     name, offset = key
                     marker = self._marker(header, (name, base + offset), kind, chosen, classes)
@@ -75,8 +91,8 @@ class MarkerWriter:
         """(N, K, 2) px -> (N, K, 3) m, pinhole camera looking along z."""
         center = np.array([camera.cx, camera.cy], np.float32)
         focal = np.array([camera.fx, camera.fy], np.float32)
-        out = np.full((*keypoints.shape[:-1], 3), self._depth, np.float32)
-        out[..., :2] = (keypoints - center) / focal * self._depth
+        out = np.full((*keypoints.shape[:-1], 3), self.depth_m, np.float32)
+        out[..., :2] = (keypoints - center) / focal * self.depth_m
         return out
 
     def _lists(
@@ -98,7 +114,7 @@ class MarkerWriter:
     def _marker(
         self, header: Any, key: tuple[str, int], kind: int, points: FloatArray, classes: Classes
     ) -> Any:
-        seconds, fraction = divmod(self._lifetime, 1.0)
+        seconds, fraction = divmod(self.lifetime_s, 1.0)
         size = self._sizes[kind]
         marker = classes.Marker(
             header=header,

@@ -15,10 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alphapose_ros.base.boxes import xywh_to_xyxy, xyxy_to_xywh
-from alphapose_ros.base.records import FrameResult, Header, Poses, Tracks
+from alphapose_ros.base.records import FrameResult, Header, Poses, Spatial, Tracks
 from alphapose_ros.base.skeletons import Skeleton
-
-_NAN = float("nan")
 
 
 class Classes(Protocol):
@@ -60,7 +58,7 @@ def stamp_of(message: Any) -> int:
     return int(stamp.sec) * 10**9 + int(stamp.nanosec)
 
 
-def pose_array(result: FrameResult, classes: Classes) -> Any:
+def pose_array(result: FrameResult, classes: Classes, spatial: Spatial | None = None) -> Any:
     """The ``PoseArray`` of one frame, with all its rows.
 
     How long lost people are among them is the tracker's matter (``tracker.publish_lost_s``).
@@ -68,26 +66,34 @@ def pose_array(result: FrameResult, classes: Classes) -> Any:
     Args:
         result: what the pipeline says.
         classes: message constructors.
+        spatial: where the same rows are in space, as far as that is known.
     """
     tracks = result.tracks
+    if spatial is None:
+        joints = len(tracks.poses.skeleton)
+        spatial = Spatial.unknown(len(tracks), joints, result.header.frame_id)
     height, width = result.header.size_hw
     return classes.PoseArray(
         header=ros_header(result.header, classes),
-        spatial_frame=result.header.frame_id,
+        spatial_frame=spatial.frame,
         skeleton=tracks.poses.skeleton.name,
         image_width=int(width),
         image_height=int(height),
-        poses=_people(tracks, classes),
+        poses=_people(tracks, spatial, classes),
     )
 
 
-def _people(tracks: Tracks, classes: Classes) -> list[Any]:
+def _people(tracks: Tracks, spatial: Spatial, classes: Classes) -> list[Any]:
     poses = tracks.poses
     joints = np.concatenate([poses.keypoints, poses.scores[..., None]], 2)  # (N, K, 3)
     boxes = xyxy_to_xywh(poses.boxes).tolist()
     scores = poses.person_scores.tolist()
-    unknown = np.full(9, _NAN, np.float32)
     none = np.zeros(0, np.float32)
+    points = spatial.keypoints if spatial.has_depth else np.zeros((len(tracks), 0), np.float32)
+    covariances = spatial.position_covariances.reshape(-1, 9)
+    velocity_covariances = spatial.velocity_covariances.reshape(-1, 9)
+    positions, velocities = spatial.positions.tolist(), spatial.velocities.tolist()
+    headings = spatial.headings.tolist()
     columns = zip(
         tracks.ids.tolist(),
         tracks.track_ids.tolist(),
@@ -107,17 +113,22 @@ def _people(tracks: Tracks, classes: Classes) -> list[Any]:
             box=_box(boxes[row], classes),
             keypoints=classes.sequence(joints[row]),
             keypoint_std=classes.sequence(none),
-            keypoints_3d=classes.sequence(none),
-            position=classes.Point(x=_NAN, y=_NAN, z=_NAN),
-            position_covariance=unknown,
-            velocity=classes.Vector3(x=_NAN, y=_NAN, z=_NAN),
-            velocity_covariance=unknown,
-            heading=_NAN,
+            keypoints_3d=classes.sequence(points[row]),
+            position=_xyz(classes.Point, positions[row]),
+            position_covariance=covariances[row],
+            velocity=_xyz(classes.Vector3, velocities[row]),
+            velocity_covariance=velocity_covariances[row],
+            heading=headings[row],
             age=age,
             since_seen=since,
         )
         for row, (identity, track, state, confidence, age, since) in enumerate(columns)
     ]
+
+
+def _xyz(make: Any, values: list[float]) -> Any:
+    x, y, z = values
+    return make(x=x, y=y, z=z)
 
 
 def _box(box: list[float], classes: Classes) -> Any:

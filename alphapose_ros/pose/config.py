@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.base.settings import check_settings, setting
 
 
 @dataclass(frozen=True)
@@ -22,16 +22,11 @@ class PoseConfig:
         max_batch: crops per network call; on a CPU never more than 4, which is fastest there.
     """
 
-    weights: str = ""
-    tail_cut: float = 0.3
-    window: float = 6.0
-    flip_test: bool = False
-    max_batch: int = 64
+    weights: str = setting("", live=False)
+    tail_cut: float = setting(0.3, low=0, high=0.99, live=False)
+    window: float = setting(6.0, low=0, live=False)
+    flip_test: bool = setting(False, live=False)
+    max_batch: int = setting(64, low=1, live=False)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.tail_cut < 1:
-            raise ConfigError(f"pose.tail_cut: expected a number in [0, 1), got {self.tail_cut}")
-        if not self.window >= 0:
-            raise ConfigError(f"pose.window: expected 0 or more cells, got {self.window}")
-        if self.max_batch < 1:
-            raise ConfigError(f"pose.max_batch: expected at least 1, got {self.max_batch}")
+        check_settings(self, "pose")

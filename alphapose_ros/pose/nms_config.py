@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.base.settings import check_settings, setting
 
 FORMS = ("auto", "body", "wholebody")
 
@@ -47,48 +47,29 @@ class PoseNmsConfig:
     """
 
     enabled: bool = True
-    form: str = "auto"
-    body_delta1: float = 1.0
-    body_mu: float = 1.7
-    body_delta2: float = 2.65
-    body_gamma: float = 22.48
-    body_match_count: int = 5
-    body_alpha: float = 0.1
-    body_match_px: float = 7.0
-    body_merge_px: float = 15.0
-    body_min_score: float = 0.3
-    body_min_area: float = 0.0
-    min_joint_score: float = 0.1
-    confidence_scale: float = 0.3
-    match_radius: float = 0.1
-    spatial_scale: float = 0.12
-    spatial_weight: float = 1.0
-    threshold: float = 0.35
-    feet_weight: float = 0.1
-    face_weight: float = 0.15
-    hand_weight: float = 0.1
-    face_tolerance: float = 0.6
-    hand_tolerance: float = 0.8
-    merge_radius: float = 0.08
+    form: str = setting("auto", choices=FORMS)
+    body_delta1: float = setting(1.0, above=0)
+    body_mu: float = setting(1.7, low=0)
+    body_delta2: float = setting(2.65, above=0)
+    body_gamma: float = setting(22.48, low=0)
+    body_match_count: int = setting(5, low=1)
+    body_alpha: float = setting(0.1, low=0)
+    body_match_px: float = setting(7.0, low=0)
+    body_merge_px: float = setting(15.0, low=0)
+    body_min_score: float = setting(0.3, low=0, high=1)
+    body_min_area: float = setting(0.0, low=0)
+    min_joint_score: float = setting(0.1, low=0, high=1)
+    confidence_scale: float = setting(0.3, above=0)
+    match_radius: float = setting(0.1, above=0)
+    spatial_scale: float = setting(0.12, above=0)
+    spatial_weight: float = setting(1.0, low=0)
+    threshold: float = setting(0.35, low=0, high=1)
+    feet_weight: float = setting(0.1, low=0)
+    face_weight: float = setting(0.15, low=0)
+    hand_weight: float = setting(0.1, low=0)
+    face_tolerance: float = setting(0.6, above=0)
+    hand_tolerance: float = setting(0.8, above=0)
+    merge_radius: float = setting(0.08, low=0)
 
     def __post_init__(self) -> None:
-        if self.form not in FORMS:
-            raise ConfigError(f"nms.form: expected one of {', '.join(FORMS)}, got {self.form!r}")
-        for name in (
-            "body_delta1", "body_delta2", "confidence_scale", "match_radius", "spatial_scale",
-            "face_tolerance", "hand_tolerance",
-        ):  # fmt: skip
-            _check(name, getattr(self, name), getattr(self, name) > 0, "a number > 0")
-        for name in (
-            "body_mu", "body_alpha", "body_match_px", "body_merge_px", "body_min_area",
-            "spatial_weight", "feet_weight", "face_weight", "hand_weight", "merge_radius",
-        ):  # fmt: skip
-            _check(name, getattr(self, name), getattr(self, name) >= 0, "a number >= 0")
-        for name in ("body_min_score", "min_joint_score", "threshold"):
-            _check(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "a number in [0, 1]")
-        _check("body_match_count", self.body_match_count, self.body_match_count >= 1, "at least 1")
-
-
-def _check(name: str, value: float, good: bool, expected: str) -> None:
-    if not good:
-        raise ConfigError(f"nms.{name}: expected {expected}, got {value!r}")
+        check_settings(self, "nms")

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.base.settings import check_settings, setting
 
 
 @dataclass(frozen=True)
@@ -50,59 +51,41 @@ class TrackerConfig:
         smoothing_speed_coefficient: its gain in cutoff per speed, Hz per (size per second).
     """
 
-    high_score: float = 0.5
-    low_score: float = 0.1
-    start_score: float = 0.5
-    start_pose_score: float = 0.35
-    duplicate_iou: float = 0.8
-    confirm_hits: int = 3
-    confirm_s: float = 0.15
-    tentative_lost_s: float = 0.1
-    gap_s: float = 0.25
-    max_lost_s: float = 3.0
-    publish_lost_s: float = 0.0
-    joint_score: float = 0.1
-    pose_tolerance: float = 1.5
-    box_weight: float = 1.0
-    pose_weight: float = 1.0
-    appearance_weight: float = 1.0
-    match_similarity: float = 0.3
-    rematch_similarity: float = 0.35
-    low_similarity: float = 0.5
-    tentative_similarity: float = 0.25
-    gate: float = 3.5
-    reach: float = 0.3
-    reach_speed: float = 1.0
-    size_ratio: float = 2.0
-    speed_std: float = 0.8
-    speed_memory_s: float = 3.0
-    growth_std: float = 0.4
-    position_noise: float = 0.05
-    extent_noise: float = 0.1
+    high_score: float = setting(0.5, low=0, high=1)
+    low_score: float = setting(0.1, low=0, high=1)
+    start_score: float = setting(0.5, low=0, high=1)
+    start_pose_score: float = setting(0.35, low=0, high=1)
+    duplicate_iou: float = setting(0.8, low=0, high=1)
+    confirm_hits: int = setting(3, low=1)
+    confirm_s: float = setting(0.15, low=0)
+    tentative_lost_s: float = setting(0.1, low=0)
+    gap_s: float = setting(0.25, low=0)
+    max_lost_s: float = setting(3.0, low=0)
+    publish_lost_s: float = setting(0.0, low=0)
+    joint_score: float = setting(0.1, low=0, high=1)
+    pose_tolerance: float = setting(1.5, above=0)
+    box_weight: float = setting(1.0, low=0)
+    pose_weight: float = setting(1.0, low=0)
+    appearance_weight: float = setting(1.0, low=0)
+    match_similarity: float = setting(0.3, low=0, high=1)
+    rematch_similarity: float = setting(0.35, low=0, high=1)
+    low_similarity: float = setting(0.5, low=0, high=1)
+    tentative_similarity: float = setting(0.25, low=0, high=1)
+    gate: float = setting(3.5, above=0)
+    reach: float = setting(0.3, above=0)
+    reach_speed: float = setting(1.0, low=0)
+    size_ratio: float = setting(2.0, above=1)
+    speed_std: float = setting(0.8, above=0)
+    speed_memory_s: float = setting(3.0, above=0)
+    growth_std: float = setting(0.4, above=0)
+    position_noise: float = setting(0.05, above=0)
+    extent_noise: float = setting(0.1, above=0)
     smoothing: bool = False
-    smoothing_min_cutoff_hz: float = 1.5
-    smoothing_speed_coefficient: float = 2.0
+    smoothing_min_cutoff_hz: float = setting(1.5, above=0)
+    smoothing_speed_coefficient: float = setting(2.0, low=0)
 
     def __post_init__(self) -> None:
-        for name in (
-            "high_score", "low_score", "start_score", "start_pose_score", "duplicate_iou",
-            "joint_score", "match_similarity", "rematch_similarity", "low_similarity",
-            "tentative_similarity",
-        ):  # fmt: skip
-            self._check(name, 0 <= getattr(self, name) <= 1, "a number in [0, 1]")
-        for name in (
-            "confirm_s", "tentative_lost_s", "gap_s", "max_lost_s", "publish_lost_s",
-            "box_weight", "pose_weight", "reach_speed", "appearance_weight",
-            "smoothing_speed_coefficient",
-        ):  # fmt: skip
-            self._check(name, getattr(self, name) >= 0, "a number >= 0")
-        for name in (
-            "pose_tolerance", "gate", "reach", "speed_std", "speed_memory_s", "growth_std",
-            "position_noise", "extent_noise", "smoothing_min_cutoff_hz",
-        ):  # fmt: skip
-            self._check(name, getattr(self, name) > 0, "a number > 0")
-        self._check("confirm_hits", self.confirm_hits >= 1, "at least 1")
-        self._check("size_ratio", self.size_ratio > 1, "a number > 1")
+        check_settings(self, "tracker")
         self._check("box_weight", self.box_weight + self.pose_weight > 0, "a weight > 0 somewhere")
         self._check("low_score", self.low_score <= self.high_score, "at most high_score")
         self._check("start_score", self.start_score >= self.high_score, "at least high_score")

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fields of config dataclasses that carry their own limits, so that a limit exists once.
+
+The check at birth, the file's errors, the command line's help and the node's parameter
+descriptors all read them from the field.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from alphapose_ros.base.errors import ConfigError
+
+_KEY = "alphapose_ros.setting"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Limits of one config field.
+
+    Attributes:
+        low, high: smallest and largest value, inclusive; None: none.
+        above: whether ``low`` itself is excluded.
+        choices: all values there are; empty: any.
+        live: whether a running node can change it; else the networks or topics are set up anew.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    above: bool = False
+    choices: tuple[str, ...] = ()
+    live: bool = True
+
+    def holds(self, value: Any) -> bool:
+        """Whether ``value`` is within the limits; NaN and infinity never are."""
+        if self.choices:
+            return value in self.choices
+        if isinstance(value, float) and not math.isfinite(value):
+            return False
+        if self.low is not None and not (value > self.low if self.above else value >= self.low):
+            return False
+        return self.high is None or value <= self.high
+
+    @property
+    def expected(self) -> str:
+        """The limits in words: "a number in [0, 1]", "one of a, b"."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        if self.low is None:
+            return "a finite number" if self.high is None else f"a number <= {self.high:g}"
+        if self.high is None:
+            return f"a number {'>' if self.above else '>='} {self.low:g}"
+        return f"a number in {'(' if self.above else '['}{self.low:g}, {self.high:g}]"
+
+
+def setting(
+    default: Any,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    choices: tuple[str, ...] = (),
+    live: bool = True,
+) -> Any:
+    """Declare a config field with limits; ``above`` is a ``low`` that is itself excluded."""
+    lowest = low if above is None else above
+    limits = Setting(lowest, high, above is not None, choices, live)
+    return dataclasses.field(default=default, metadata={_KEY: limits})
+
+
+def setting_of(item: dataclasses.Field[Any]) -> Setting:
+    """The limits of a dataclass field; those of a plain field limit nothing."""
+    found: Setting = item.metadata.get(_KEY, Setting())
+    return found
+
+
+def check_settings(config: Any, section: str = "") -> None:
+    """Refuse a dataclass instance with a value outside its field's limits.
+
+    Raises:
+        ConfigError: the first such field as ``section.name``, what was expected and what came.
+    """
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        limits = setting_of(item)
+        if (isinstance(value, (int, float)) or limits.choices) and not limits.holds(value):
+            name = f"{section}.{item.name}" if section else item.name
+            raise ConfigError(f"{name}: expected {limits.expected}, got {value!r}")

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One camera's messages -> frames for the session, each mistake one throttled line."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from alphapose_ros.base.errors import InputError
+from alphapose_ros.base.records import Frame, ImageArray, Intrinsics
+from alphapose_ros.front.throttle import Throttle
+from alphapose_ros.io.image_messages import decode_image, intrinsics_of
+from alphapose_ros.io.stamps import StampGuard
+from alphapose_ros.output.messages import stamp_of
+
+logger = logging.getLogger("alphapose_ros.node")
+
+
+@dataclass(frozen=True)
+class LiveFrame(Frame):
+    """A frame from a live camera.
+
+    Attributes:
+        header_stamp_ns: 0 where the camera gave no stamp.
+        received_s: ``time.monotonic()`` of its receipt.
+    """
+
+    header_stamp_ns: int = 0
+    received_s: float = 0.0
+
+
+@dataclass
+class InputCounts:
+    """What became of a camera's images before the session saw them."""
+
+    received: int = 0
+    superseded: int = 0
+    refused: int = 0
+    out_of_order: int = 0
+    clock_changes: int = 0
+
+
+class ImageIntake:
+    """Judges and decodes what one camera sends; the front calls it on one thread.
+
+    Args:
+        camera: its name.
+        topic: of the images, for the log.
+        submit: takes a frame; never blocks.
+        reset: called with the camera's name when its clock was set back.
+        rectified: the images are rectified: camera_info's P holds, not K.
+        clock_ns: what stands in for the stamp of an image without one.
+        decode: message -> (H, W, 3) uint8 RGB.
+    """
+
+    def __init__(
+        self,
+        camera: str,
+        topic: str,
+        submit: Callable[[LiveFrame], None],
+        reset: Callable[[str], None],
+        *,
+        rectified: bool = False,
+        clock_ns: Callable[[], int] = time.time_ns,
+        decode: Callable[[Any], ImageArray] = decode_image,
+    ) -> None:
+        self.camera, self.topic, self.counts = camera, topic, InputCounts()
+        self.refusal = ""  # why the last refused image was refused
+        self.heard_s = time.monotonic()  # when the last image came, or the listening began
+        self.age_s = 0.0  # of the last image when it came, by its stamp
+        self.intrinsics: Intrinsics | None = None
+        self._submit, self._reset, self._clock_ns = submit, reset, clock_ns
+        self._rectified, self._decode = rectified, decode
+        self._guard, self._throttle = StampGuard(), Throttle()
+
+    def image(self, message: Any, superseded: int = 0) -> None:
+        """Take an image message in; ``superseded`` older ones were skipped for it."""
+        self.heard_s = time.monotonic()
+        self.counts.received += 1 + superseded
+        self.counts.superseded += superseded
+        try:
+            image = self._decode(message)
+        except InputError as error:
+            self.refuse(error)
+            return
+        received_ns = self._clock_ns()
+        verdict = self._guard.judge(stamp_of(message), received_ns)
+        self.age_s = (received_ns - verdict.stamp_ns) / 1e9
+        if verdict.missing and self._throttle("zero stamp"):
+            logger.warning("%s: images without stamp; the time of receipt is used", self.topic)
+        if not verdict.accepted:
+            self.counts.out_of_order += 1
+            return
+        if verdict.new_clock:
+            self.counts.clock_changes += 1
+            logger.warning("%s: the camera's clock was set back; tracks start over", self.topic)
+            self._reset(self.camera)
+        self._submit(
+            LiveFrame(
+                image,
+                verdict.stamp_ns,
+                self.camera,
+                message.header.frame_id,
+                intrinsics=self._matching_intrinsics(image.shape[:2]),
+                header_stamp_ns=0 if verdict.missing else verdict.stamp_ns,
+                received_s=self.heard_s,
+            )
+        )
+
+    def refuse(self, error: InputError) -> None:
+        """Count an image that cannot be used and say why."""
+        self.counts.refused += 1
+        self.refusal = str(error)
+        # The kind of fault is the key: its numbers differ from image to image.
+        self.complain(str(error).partition(":")[0], f"{self.topic}: image refused: {error}")
+
+    def camera_info(self, message: Any, topic: str) -> None:
+        """The latest calibration counts."""
+        try:
+            self.intrinsics = intrinsics_of(message, rectified=self._rectified)
+        except InputError as error:
+            self.intrinsics = None
+            self.complain("camera_info", f"{topic}: refused: {error}")
+
+    def complain(self, kind: str, text: str) -> None:
+        """One line in the log; a line of the same ``kind`` stays away for a while."""
+        if self._throttle(kind):
+            logger.error("%s", text)
+
+    def _matching_intrinsics(self, size_hw: tuple[int, ...]) -> Intrinsics | None:
+        known = self.intrinsics
+        if known is not None and known.size_hw != size_hw:
+            expected, got = (f"{w}x{h}" for h, w in (size_hw, known.size_hw))
+            text = f"{self.topic}: camera_info: expected the images' size {expected}, got {got}"
+            self.complain("camera_info size", text)
+            return None
+        return known

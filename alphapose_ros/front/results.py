@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One camera's results -> messages: poses first, the rest only where somebody listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Protocol
+
+from alphapose_ros.base.records import FrameResult, Spatial
+from alphapose_ros.base.skeletons import Skeleton
+from alphapose_ros.front.config import NodeConfig
+from alphapose_ros.front.intake import LiveFrame
+from alphapose_ros.io.image_messages import image_message
+from alphapose_ros.output.draw import draw_result
+from alphapose_ros.output.markers import MarkerWriter
+from alphapose_ros.output.messages import Classes, pose_array, ros_header, skeleton_message
+
+
+class Publisher(Protocol):
+    """What sends messages of one topic."""
+
+    @property
+    def matched(self) -> bool:
+        """Whether anybody listens."""
+
+    def publish(self, message: Any) -> None:
+        """Send it."""
+
+
+MakePublisher = Callable[..., Publisher]  # (name, type, depth=..., latched=...)
+
+
+class CameraResults:
+    """Publishes what the session found; called on the session's thread.
+
+    Args:
+        make: makes the publisher of a topic name and type such as ``sensor_msgs/msg/Image``.
+        config: distances and lifetimes of markers.
+        skeleton: of the poses.
+        classes: message constructors.
+    """
+
+    def __init__(
+        self, make: MakePublisher, config: NodeConfig, skeleton: Skeleton, classes: Classes
+    ) -> None:
+        self._classes = classes
+        self.poses = make("poses", "alphapose_ros/msg/PoseArray")
+        self._markers = make("markers", "visualization_msgs/msg/MarkerArray")
+        self._image = make("pose_image", "sensor_msgs/msg/Image", depth=1)
+        latched = make("skeleton", "alphapose_ros/msg/Skeleton", latched=True, depth=1)
+        latched.publish(skeleton_message(skeleton, classes))
+        self._writer = MarkerWriter(
+            depth_m=config.marker_depth, lifetime_s=config.marker_lifetime_s
+        )
+
+    def configure(self, config: NodeConfig) -> None:
+        """Take over what may change while the node runs."""
+        self._writer.depth_m = config.marker_depth
+        self._writer.lifetime_s = config.marker_lifetime_s
+
+    def publish(
+        self, frame: LiveFrame, result: FrameResult, spatial: Spatial | None = None
+    ) -> FrameResult:
+        """Send one frame's messages; returns the result with the header that they carry."""
+        result = replace(result, header=replace(result.header, stamp_ns=frame.header_stamp_ns))
+        classes = self._classes
+        self.poses.publish(pose_array(result, classes, spatial))
+        if self._markers.matched:
+            self._markers.publish(self._writer.write(result, frame.intrinsics, classes, spatial))
+        if self._image.matched:
+            drawn = draw_result(frame.image, result)
+            self._image.publish(image_message(drawn, classes, ros_header(result.header, classes)))
+        return result
