@@ -109,10 +109,22 @@ def split_parameters(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[st
     return mine, {key: value for key, value in values.items() if key not in names}
 
 
-def build(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted names -> nested mappings.
+
+    Raises:
+        ConfigError: a name is both a value and a section.
+    """
+    out: dict[str, Any] = {}
+    _merge(out, values)
+    return out
+
+
+def build(kind: type[T], values: Mapping[str, Any], prefix: str = "", base: T | None = None) -> T:
     """Make a config dataclass of nested values; the same keys, the same types, nothing else.
 
-    An integer is taken where a float is meant.
+    An integer is taken where a float is meant. What is not given is as in ``base``, or has its
+    default.
 
     Raises:
         ConfigError: names the dotted key, what was expected and what came.
@@ -125,16 +137,19 @@ def build(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
             close = difflib.get_close_matches(str(key), known, 1)
             hint = f"; did you mean {prefix}{close[0]}?" if close else ""
             raise ConfigError(f"unknown parameter {prefix}{key}{hint}")
-        arguments[key] = _converted(types[key], value, f"{prefix}{key}")
+        old = getattr(base, key, None)
+        arguments[key] = _converted(types[key], value, f"{prefix}{key}", old)
+    if base is not None:
+        return dataclasses.replace(base, **arguments)  # type: ignore[type-var]
     return kind(**arguments)
 
 
-def _converted(kind: Any, value: Any, name: str) -> Any:
+def _converted(kind: Any, value: Any, name: str, old: Any) -> Any:
     if dataclasses.is_dataclass(kind):
         value = {} if value is None else value  # every line below the section commented out
         if not isinstance(value, Mapping):
             raise ConfigError(f"{name}: expected a section of parameters, got {value!r}")
-        return build(typing.cast(type, kind), value, f"{name}.")
+        return build(typing.cast(type, kind), value, f"{name}.", old)
     if kind is float and type(value) is int:
         return float(value)
     origin = typing.get_origin(kind)

@@ -102,6 +102,20 @@ class PosePipeline:
             if camera in (None, name):
                 tracker.reset()
 
+    def reconfigure(self, config: PipelineConfig) -> None:
+        """Take over thresholds and the tracker's parameters; nobody is forgotten.
+
+        What the networks are made of (device, weights, input sizes) stays as it is: it needs a
+        new pipeline.
+        """
+        self.config = replace(
+            self.config, detector=config.detector, nms=config.nms, tracker=config.tracker
+        )
+        self.detector.reconfigure(config.detector)
+        self.nms = PoseNms(config.nms)
+        for tracker in self._trackers.values():
+            tracker.reconfigure(config.tracker)
+
     def warm_up(self, size_hw: tuple[int, int] = (480, 640)) -> None:
         """Run the networks once, so that the first image is not the slow one."""
         batch = ImageBatch.upload([np.zeros((*size_hw, 3), np.uint8)], self.device)

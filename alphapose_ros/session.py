@@ -77,7 +77,7 @@ class Session:
         self._pipeline, self._on_result, self._clock_ns = pipeline, on_result, clock_ns
         self._changed = threading.Condition()
         self._mailboxes: dict[str, Frame] = {}
-        self._resets: list[str | None] = []
+        self._actions: list[Callable[[], None]] = []
         self._statistics: dict[str, CameraStatistics] = {}
         self._finished_ns: dict[str, int] = {}
         self._open = True
@@ -97,10 +97,16 @@ class Session:
     def reset(self, camera: str | None = None) -> None:
         """Forget the people of a camera, or of all, before the next image is worked on."""
         with self._changed:
-            self._resets.append(camera)
+            self._actions.append(lambda: self._pipeline.reset(camera))
             for name in [n for n in self._mailboxes if camera in (None, n)]:
                 del self._mailboxes[name]  # an image of the old clock
                 self._count(name, dropped=1)
+            self._changed.notify()
+
+    def between_frames(self, action: Callable[[], None]) -> None:
+        """Have the worker call ``action`` before the next image is worked on. Never blocks."""
+        with self._changed:
+            self._actions.append(action)
             self._changed.notify()
 
     def statistics(self) -> dict[str, CameraStatistics]:
@@ -122,14 +128,14 @@ class Session:
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._mailboxes or self._resets or not self._open)
+                self._changed.wait_for(lambda: self._mailboxes or self._actions or not self._open)
                 if not self._open:
                     return
                 frames, self._mailboxes = list(self._mailboxes.values()), {}
-                resets, self._resets = self._resets, []
-            for camera in resets:
-                with self._costing([], "reset"):
-                    self._pipeline.reset(camera)
+                actions, self._actions = self._actions, []
+            for action in actions:
+                with self._costing([], "a change between two images"):
+                    action()
             if frames:
                 self._turn(frames)
 

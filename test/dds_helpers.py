@@ -16,60 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from alphapose_ros.base.records import Frame, FrameResult, Header, Poses, Tracks, TrackState
-from alphapose_ros.base.skeletons import HALPE136, Skeleton
 from alphapose_ros.dds.environment import RosEnvironment
 from alphapose_ros.dds.participant import Participant
 
 ROOT = Path(__file__).parents[1]
 IMAGE = "sensor_msgs/msg/Image"
 POSES = "alphapose_ros/msg/PoseArray"
-
-
-class FakePipeline:
-    """One person whose nose is as far right as the first pixel is red; ``delay_s`` a frame."""
-
-    skeleton = HALPE136
-
-    def __init__(self, delay_s: float = 0.0) -> None:
-        self.delay_s = delay_s
-
-    def process(self, frames: list[Frame]) -> list[FrameResult]:
-        time.sleep(self.delay_s)
-        return [result_for(frame) for frame in frames]
-
-    def __call__(self, frame: Frame) -> FrameResult:
-        return self.process([frame])[0]
-
-    def reset(self, camera: str | None = None) -> None:
-        """Nothing is remembered."""
-
-
-def result_for(frame: Frame) -> FrameResult:
-    header = Header(frame.camera, frame.frame_id, frame.stamp_ns, frame.size_hw)
-    tracks = make_tracks(1, HALPE136)
-    tracks.poses.keypoints[0, 0, 0] = frame.image[0, 0, 0]
-    return FrameResult(header, tracks, {"pose": 1.0})
-
-
-def make_tracks(count: int, skeleton: Skeleton, seed: int = 0) -> Tracks:
-    rng = np.random.default_rng(seed)
-    joints = len(skeleton)
-    corner = rng.uniform(0, 200, (count, 2))
-    boxes = np.concatenate([corner, corner + rng.uniform(10, 200, (count, 2))], 1)
-    poses = Poses(
-        rng.uniform(0, 400, (count, joints, 2)).astype(np.float32),
-        rng.uniform(0.3, 1, (count, joints)).astype(np.float32),
-        boxes.astype(np.float32),
-        rng.uniform(0.5, 1, count).astype(np.float32),
-        np.arange(count),
-        skeleton,
-    )
-    numbers = np.arange(1, count + 1)
-    states = np.full(count, TrackState.TRACKED, np.uint8)
-    zeros = np.zeros(count, np.float32)
-    velocities = np.zeros((count, 2), np.float32)
-    return Tracks(numbers, numbers + 10, poses, states, velocities, zeros + 3, zeros, zeros + 0.5)
 
 
 def environment(domain: int) -> RosEnvironment:
@@ -119,7 +71,7 @@ def node_process(
         "from alphapose_ros.dds.names import NodeNames\n"
         "from alphapose_ros.front.config import CameraTopics, NodeConfig\n"
         "from alphapose_ros.dds.pose_node import serve\n"
-        "from dds_helpers import FakePipeline\n"
+        "from fake_pipeline import FakePipeline\n"
         f"config, names = NodeConfig(), NodeNames()\n{code}\n"
         f"sys.exit(serve(config, names, lambda: FakePipeline({delay_s})))\n"
     )

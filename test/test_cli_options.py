@@ -11,11 +11,10 @@ import pytest
 
 import alphapose_ros.cli as cli
 from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.base.settings import attribute_docs, options_of
 from alphapose_ros.cli.options import (
     add_config_options,
-    attribute_docs,
     build_config,
-    options_of,
 )
 
 

@@ -27,6 +27,7 @@ def test_parameters_of_the_common_file() -> None:
     for bad, says in (
         ({"marker_dept": 1.0}, "unknown parameter marker_dept; did you mean marker_depth"),
         ({"cameras": "front"}, "expected a list of names"),
+        ({"cameras": ["front", "front"]}, "expected unique names"),
         ({"cameras": ["front"], "front": 3}, "front: expected a section"),
         ({"cameras": ["front"], "front": {"topic": "/x"}}, "unknown parameter front.topic"),
         ({"cameras": ["spatial"]}, "spatial is the name of a parameter"),

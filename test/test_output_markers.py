@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dds_helpers import make_tracks
+from fake_pipeline import make_tracks
 
 from alphapose_ros.base.records import FrameResult, Header, Intrinsics, TrackState
 from alphapose_ros.base.skeletons import HALPE136

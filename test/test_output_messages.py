@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dds_helpers import make_tracks
+from fake_pipeline import make_tracks
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -8,7 +8,11 @@ descriptors all read them from the field.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
+import re
+import typing
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,3 +93,52 @@ def check_settings(config: Any, section: str = "") -> None:
         if (isinstance(value, (int, float)) or limits.choices) and not limits.holds(value):
             name = f"{section}.{item.name}" if section else item.name
             raise ConfigError(f"{name}: expected {limits.expected}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class Option:
+    """A leaf field of a config: its dotted key, type, default, one line of help, its limits."""
+
+    key: str
+    kind: Any
+    default: Any
+    help: str
+    limits: Setting
+
+
+def options_of(config: type, prefix: str = "") -> Iterator[Option]:
+    """All leaf fields of a dataclass, those of nested dataclasses as ``outer.inner``."""
+    kinds, docs = typing.get_type_hints(config), attribute_docs(config)
+    for field in dataclasses.fields(config):
+        kind = kinds[field.name]
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+            yield from options_of(kind, f"{prefix}{field.name}.")
+        else:
+            text = docs.get(field.name, "")
+            yield Option(prefix + field.name, kind, default_of(field), text, setting_of(field))
+
+
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    """A field's default, or ``dataclasses.MISSING``."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def attribute_docs(config: type) -> dict[str, str]:
+    """Field name -> its text in the "Attributes:" section of the class's docstring."""
+    lines = inspect.cleandoc(config.__doc__ or "").partition("Attributes:")[2].splitlines()
+    entry = re.compile(r"^ {4}(\w+(?:, ?\w+)*)(?: \([^)]*\))?: (.*)$")
+    docs: dict[str, str] = {}
+    names: list[str] = []
+    for line in lines:
+        found = entry.match(line)
+        if found:
+            names = re.split(r", ?", found.group(1))
+            docs.update(dict.fromkeys(names, found.group(2).strip()))
+        elif line.strip():
+            for name in names:
+                docs[name] += " " + line.strip()
+        else:
+            names = []
+    return docs

@@ -5,39 +5,16 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import inspect
-import re
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.base.settings import default_of, options_of
 
 C = TypeVar("C")
-
-
-@dataclasses.dataclass(frozen=True)
-class Option:
-    """A leaf field of a config: its dotted key, type, default and one line of help."""
-
-    key: str
-    kind: Any
-    default: Any
-    help: str
-
-
-def options_of(config: type, prefix: str = "") -> Iterator[Option]:
-    """All leaf fields of a dataclass, those of nested dataclasses as ``outer.inner``."""
-    kinds, docs = typing.get_type_hints(config), attribute_docs(config)
-    for field in dataclasses.fields(config):
-        kind = kinds[field.name]
-        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-            yield from options_of(kind, f"{prefix}{field.name}.")
-        else:
-            text = docs.get(field.name, "")
-            yield Option(prefix + field.name, kind, _default(field), text)
 
 
 def add_config_options(parser: argparse.ArgumentParser, config: type) -> None:
@@ -90,7 +67,7 @@ def _build(config: type[C], values: Mapping[str, Any], prefix: str) -> C:
         elif key in values:
             many = typing.get_origin(kind) is tuple
             arguments[field.name] = tuple(values[key]) if many else values[key]
-        elif _default(field) is dataclasses.MISSING:
+        elif default_of(field) is dataclasses.MISSING:
             missing.append("--" + key.replace("_", "-"))
     if missing:
         raise ConfigError(f"needed and not given: {', '.join(missing)}")
@@ -150,12 +127,6 @@ def _element(kind: Any) -> tuple[Any, bool]:
     return kind, False
 
 
-def _default(field: dataclasses.Field[Any]) -> Any:
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return field.default
-
-
 def _default_text(default: Any) -> str:
     if default is dataclasses.MISSING:
         return " (needed)"
@@ -163,22 +134,3 @@ def _default_text(default: Any) -> str:
         return ""
     text = " ".join(map(str, default)) if isinstance(default, (list, tuple)) else default
     return f" (default: {text})"
-
-
-def attribute_docs(config: type) -> dict[str, str]:
-    """Field name -> its text in the "Attributes:" section of the class's docstring."""
-    lines = inspect.cleandoc(config.__doc__ or "").partition("Attributes:")[2].splitlines()
-    entry = re.compile(r"^ {4}(\w+(?:, ?\w+)*)(?: \([^)]*\))?: (.*)$")
-    docs: dict[str, str] = {}
-    names: list[str] = []
-    for line in lines:
-        found = entry.match(line)
-        if found:
-            names = re.split(r", ?", found.group(1))
-            docs.update(dict.fromkeys(names, found.group(2).strip()))
-        elif line.strip():
-            for name in names:
-                docs[name] += " " + line.strip()
-        else:
-            names = []
-    return docs

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from alphapose_ros.base.errors import InputError, TransportError, require
 from alphapose_ros.io.typestore import message_typestore
+from alphapose_ros.output.packages import PACKAGE_OF
 
 NEEDED = {"needed_for": "the dds front", "install": "pip install 'alphapose_ros[standalone]'"}
 _BASE, _NAME, _ARRAY, _SEQUENCE = 1, 2, 3, 4  # rosbags' node types
@@ -168,9 +169,9 @@ class MessageClasses:
         return np.ascontiguousarray(values).reshape(-1)
 
     def __getattr__(self, name: str) -> Any:
-        if name not in _PACKAGE_OF:
+        if name not in PACKAGE_OF:
             raise AttributeError(name)
-        full = f"{_PACKAGE_OF[name]}/msg/{name}"
+        full = "/msg/".join(PACKAGE_OF[name])
         cls = self._types.message_class(full)
         count = self._types.field_count(full)
 
@@ -180,20 +181,6 @@ class MessageClasses:
 
         setattr(self, name, make)
         return make
-
-
-_PACKAGE_OF = {
-    name: package
-    for package, names in {
-        "alphapose_ros": "PoseArray PersonPose BoundingBox Skeleton SkeletonPart",
-        "std_msgs": "Header ColorRGBA",
-        "builtin_interfaces": "Time Duration",
-        "geometry_msgs": "Point Vector3 Pose Quaternion",
-        "visualization_msgs": "Marker MarkerArray",
-        "sensor_msgs": "Image CompressedImage CameraInfo",
-    }.items()
-    for name in names.split()
-}
 
 
 def topic_name(name: str) -> str:

@@ -52,6 +52,10 @@ class OnnxDetector:
         self._size_hw = int(shape[2]), int(shape[3])
         self.config = config
 
+    def reconfigure(self, config: DetectorConfig) -> None:
+        """Other thresholds."""
+        self.config = config
+
     def __call__(self, batch: ImageBatch) -> list[Detections]:
         """One record per image."""
         images, scales = batch.letterbox(self._size_hw, PAD)

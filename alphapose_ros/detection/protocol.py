@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from alphapose_ros.base.records import Detections
+from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.imaging import ImageBatch
 
 
@@ -14,4 +15,8 @@ class Detector(Protocol):
 
     def __call__(self, batch: ImageBatch) -> list[Detections]:
         """One record per image: boxes in its pixels, clipped to it, best score first."""
+        ...
+
+    def reconfigure(self, config: DetectorConfig) -> None:
+        """Other thresholds from the next batch on; what the network is made of stays."""
         ...

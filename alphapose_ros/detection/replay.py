@@ -13,6 +13,7 @@ import numpy as np
 from alphapose_ros.base.boxes import clip_boxes, xywh_to_xyxy
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import Detections
+from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.imaging import ImageBatch
 
 ImageId = int | str
@@ -70,6 +71,9 @@ class ReplayDetector:
         self._boxes = dict(boxes)
         self._order = list(boxes) if order is None else list(order)
         self._next = 0
+
+    def reconfigure(self, config: DetectorConfig) -> None:
+        """Given boxes know no thresholds."""
 
     def __call__(self, batch: ImageBatch) -> list[Detections]:
         """One record per image, clipped to it; no threshold, no suppression.

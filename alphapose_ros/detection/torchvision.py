@@ -35,6 +35,12 @@ class TorchvisionDetector:
     def __init__(self, model: nn.Module, config: DetectorConfig) -> None:
         self.model, self.config = model, config
 
+    def reconfigure(self, config: DetectorConfig) -> None:
+        """Other thresholds, inside the network too, which cuts by them early."""
+        self.config = config
+        cutter: Any = getattr(self.model, "roi_heads", self.model)
+        cutter.score_thresh, cutter.nms_thresh = config.score_threshold, config.nms_iou
+
     @torch.inference_mode()
     def __call__(self, batch: ImageBatch) -> list[Detections]:
         """One record per image."""

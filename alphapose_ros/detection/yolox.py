@@ -29,6 +29,10 @@ class YOLOXDetector:
     def __init__(self, model: YOLOX, config: DetectorConfig) -> None:
         self.model, self.config = model, config
 
+    def reconfigure(self, config: DetectorConfig) -> None:
+        """Other thresholds."""
+        self.config = config
+
     @torch.inference_mode()
     def __call__(self, batch: ImageBatch) -> list[Detections]:
         """One record per image."""

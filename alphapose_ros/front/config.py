@@ -114,6 +114,8 @@ class NodeConfig:
         names = rest.pop("cameras", [])
         if not isinstance(names, list) or any(type(name) is not str for name in names):
             raise ConfigError(f"cameras: expected a list of names, got {names!r}")
+        if len(set(names)) < len(names):
+            raise ConfigError(f"cameras: expected unique names, got {names}")
         sections = {name: rest.pop(name, {}) for name in names}
         for name, section in sections.items():
             if not isinstance(section, Mapping):

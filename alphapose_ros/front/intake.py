@@ -76,6 +76,10 @@ class ImageIntake:
         self._rectified, self._decode = rectified, decode
         self._guard, self._throttle = StampGuard(), Throttle()
 
+    def listen(self) -> None:
+        """Silence counts from now."""
+        self.heard_s = time.monotonic()
+
     def image(self, message: Any, superseded: int = 0) -> None:
         """Take an image message in; ``superseded`` older ones were skipped for it."""
         self.heard_s = time.monotonic()

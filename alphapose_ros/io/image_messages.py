@@ -23,6 +23,11 @@ _CHANNELS: Mapping[str, tuple[int, tuple[int, int, int]]] = {
     "mono8": (1, (0, 0, 0)),
 }
 ENCODINGS = tuple(_CHANNELS)
+_DEPTHS: Mapping[str, tuple[str, float]] = {
+    "16UC1": ("u2", 1e-3),
+    "mono16": ("u2", 1e-3),
+    "32FC1": ("f4", 1.0),
+}
 DISTORTION_MODELS = ("plumb_bob", "rational_polynomial", "equidistant")
 MAX_SIDE = 16384  # px; no camera has more, and a damaged header asks for gigabytes
 
@@ -63,6 +68,34 @@ def decode_image(message: Any) -> ImageArray:
     for target, source in enumerate(order):
         out[..., target] = pixels[..., source]
     return out
+
+
+def decode_depth(message: Any) -> NDArray[np.float32]:
+    """(H, W) float32 metres of a depth ``Image``: 16UC1 holds millimetres, 32FC1 metres.
+
+    What the camera did not measure stays as it says so: 0, NaN or infinity.
+
+    Raises:
+        InputError: another encoding, an impossible size, or fewer bytes than the size needs.
+    """
+    if message.encoding not in _DEPTHS:
+        raise InputError(
+            f"unknown encoding: expected one of {', '.join(_DEPTHS)}, got {message.encoding!r}"
+        )
+    kind, scale = _DEPTHS[message.encoding]
+    dtype = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
+    height, width, step = int(message.height), int(message.width), int(message.step)
+    _check_size(height, width)
+    row = width * dtype.itemsize
+    data = _bytes(message.data)
+    needed = step * (height - 1) + row
+    if step < row or data.size < needed:
+        raise InputError(
+            f"truncated depth image: expected {needed} bytes and a step of at least {row} "
+            f"({width}x{height} {message.encoding}), got {data.size} and {step}"
+        )
+    raw: NDArray[Any] = np.ndarray((height, width), dtype, data, strides=(step, dtype.itemsize))
+    return raw.astype(np.float32) * np.float32(scale) if scale != 1 else raw.astype(np.float32)
 
 
 def _channels(encoding: str) -> tuple[int, tuple[int, int, int]]:

@@ -15,3 +15,4 @@ class SpatialConfig:
     """
 
     joint_score: float = 0.3
+    body_height: float = 0.0

@@ -51,6 +51,10 @@ class Tracker:
         self._people, self._motion = [], BoxMotion.empty()
         self._stamp_ns = None
 
+    def reconfigure(self, config: TrackerConfig) -> None:
+        """Other parameters from the next image on; nobody is forgotten."""
+        self.config, self._filter = config, KalmanFilter(config)
+
     def update(self, poses: Poses, stamp_ns: int, appearance: Appearance | None = None) -> Tracks:
         """Take one image's poses in and say who is who.
 

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One camera of the ros front from its images to its messages and its health."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+from alphapose_ros.base.errors import InputError
+from alphapose_ros.base.records import FrameResult, Spatial
+from alphapose_ros.base.transform import RigidTransform
+from alphapose_ros.front.config import CameraTopics, NodeConfig
+from alphapose_ros.front.health import WARN, CameraHealth, Health, Trouble
+from alphapose_ros.front.intake import LiveFrame
+from alphapose_ros.front.results import CameraResults
+from alphapose_ros.front.topics import output_name
+from alphapose_ros.ros.camera_input import CameraInput
+from alphapose_ros.ros.classes import RosClasses, message_class
+from alphapose_ros.ros.transforms import Transforms
+from alphapose_ros.session import CameraStatistics
+from alphapose_ros.spatial.estimator import SpatialEstimator
+
+
+class RosPublisher:
+    """rclpy's publisher as :class:`~alphapose_ros.front.results.Publisher`."""
+
+    def __init__(
+        self, node: Node, topic: str, kind: str, *, depth: int = 10, latched: bool = False
+    ) -> None:
+        durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
+        profile = QoSProfile(
+            depth=depth, reliability=ReliabilityPolicy.RELIABLE, durability=durability
+        )
+        self._node = node
+        self._publisher = node.create_publisher(message_class(kind), topic, profile)
+        self.topic = self._publisher.topic_name
+
+    @property
+    def matched(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._publisher.get_subscription_count())
+
+    def publish(self, message: Any) -> None:
+        """Send it."""
+        self._publisher.publish(message)
+
+    def destroy(self) -> None:
+        """Leave the graph."""
+        self._node.destroy_publisher(self._publisher)
+
+
+class RosCamera:
+    """What the node does for one camera.
+
+    Args:
+        node, config, camera: where to listen and speak.
+        skeleton: of the poses.
+        submit, reset: of the session.
+        transforms: None where every result is in the camera's own frame.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        config: NodeConfig,
+        camera: CameraTopics,
+        skeleton: Any,
+        submit: Callable[[LiveFrame], None],
+        reset: Callable[[str], None],
+        transforms: Transforms | None,
+    ) -> None:
+        self._config, self._transforms = config, transforms
+        self._publishers: list[RosPublisher] = []
+
+        def make(name: str, kind: str, **options: Any) -> RosPublisher:
+            topic = output_name(config, camera, name)
+            self._publishers.append(RosPublisher(node, topic, kind, **options))
+            return self._publishers[-1]
+
+        self.results = CameraResults(make, config, skeleton, RosClasses())
+        self.input = CameraInput(node, config, camera, submit, reset)
+        self.health = CameraHealth(config, self.input.intake)
+        self._spatial = SpatialEstimator(config.spatial)
+        self._missed = 0
+
+    @property
+    def topic(self) -> str:
+        """Of the poses."""
+        return self.results.poses.topic  # type: ignore[attr-defined,no-any-return]
+
+    def configure(self, config: NodeConfig) -> None:
+        """Take over what may change while the node runs."""
+        if config.spatial != self._config.spatial:
+            self._spatial = SpatialEstimator(config.spatial)
+        self._config = self.health.config = config
+        self.results.configure(config)
+
+    def reset(self) -> None:
+        """Forget how people moved."""
+        self._spatial.reset()
+
+    def publish(self, frame: LiveFrame, result: FrameResult) -> tuple[FrameResult, Spatial]:
+        """Send what was found in one frame; on the session's thread."""
+        spatial = self._place(frame, result)
+        return self.results.publish(frame, result, spatial), spatial
+
+    def judge(self, statistics: CameraStatistics | None) -> Health:
+        """How the camera is."""
+        health = self.health.judge(
+            self.input.why_silent, statistics, list(self._spatial_troubles())
+        )
+        depth = self.input.depth
+        if depth is None:
+            return health
+        counts = {"depth.received": str(depth.received), "depth.missed": str(depth.missed)}
+        return replace(health, values={**health.values, **counts})
+
+    def close(self) -> None:
+        """Listen and speak no more."""
+        self.input.close()
+        for publisher in self._publishers:
+            publisher.destroy()
+
+    def _place(self, frame: LiveFrame, result: FrameResult) -> Spatial:
+        """Where the people are, as far as depth, calibration and transforms tell."""
+        config, stamp_ns, source = self._config, frame.stamp_ns, frame.frame_id
+        target = config.target_frame or source
+        depth = self.input.depth_at(stamp_ns, config.depth_tolerance_s)
+        joints = len(result.tracks.poses.skeleton)
+        nothing = depth is None and not config.spatial.body_height
+        if frame.intrinsics is None or nothing:
+            return Spatial.unknown(len(result.tracks), joints, target)
+        until_s = frame.received_s + config.transform_wait_s
+        to_frame = self._transform(target, source, stamp_ns, until_s)
+        to_fixed = self._transform(config.fixed_frame or source, source, stamp_ns, until_s)
+        try:
+            return self._spatial.update(
+                result.tracks,
+                stamp_ns,
+                frame.intrinsics,
+                depth,
+                frame=target,
+                to_frame=to_frame,
+                to_fixed=to_fixed,
+            )
+        except InputError as error:
+            self.input.intake.complain("depth", f"{frame.camera}: {error}")
+            return Spatial.unknown(len(result.tracks), joints, target)
+
+    def _transform(
+        self, target: str, source: str, stamp_ns: int, until_s: float
+    ) -> RigidTransform | None:
+        if self._transforms is None:
+            return RigidTransform()
+        return self._transforms.lookup(target, source, stamp_ns, until_s)
+
+    def _spatial_troubles(self) -> Iterator[Trouble]:
+        if self._transforms is not None:
+            for pair, why in list(self._transforms.missing.items()):
+                yield Trouble(WARN, f"tf {pair}", f"no transform from {pair}: {why}")
+        if self.input.depth is not None and self.input.depth.received:
+            if self.input.intake.intrinsics is None:
+                text = "depth comes, but no camera_info: no 3-D positions"
+                yield Trouble(WARN, "no camera_info", text)
+            yield from self._depth_troubles()
+
+    def _depth_troubles(self) -> Iterator[Trouble]:
+        assert self.input.depth is not None
+        missed, late = self.input.depth.missed, self._missed
+        self._missed = missed
+        if missed > late:
+            text = (
+                f"{missed - late} results without a depth image within "
+                f"{self._config.depth_tolerance_s:g} s of their image's stamp"
+            )
+            yield Trouble(WARN, "depth missed", text)
