@@ -35,6 +35,8 @@ class PipelineConfig:
     """Everything between an image and its people.
 
     Attributes:
+        preset: a bundled set of models that replaces the sections detector and pose: nano; empty:
+            these sections count.
         device: auto (CUDA where there is one), cpu, cuda or cuda:N.
         threads: CPU threads of the networks; 0 leaves PyTorch's choice.
         detector: see :class:`DetectorConfig`.
@@ -43,6 +45,7 @@ class PipelineConfig:
         tracker: see :class:`TrackerConfig`.
     """
 
+    preset: str = setting("", choices=("", *PRESETS), live=False)
     device: str = setting("auto", live=False)
     threads: int = setting(0, low=0, live=False)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
@@ -65,7 +68,7 @@ class PipelineConfig:
         return build(cls, split_parameters(read_parameters(path))[0])
 
     @classmethod
-    def preset(cls, name: str) -> PipelineConfig:
+    def preset_named(cls, name: str) -> PipelineConfig:
         """A named configuration.
 
         Raises:
@@ -74,6 +77,13 @@ class PipelineConfig:
         if name not in PRESETS:
             raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
         return cls()
+
+    def resolved(self) -> PipelineConfig:
+        """With the models of ``preset``, where one is named."""
+        if not self.preset:
+            return self
+        chosen = PipelineConfig.preset_named(self.preset)
+        return dataclasses.replace(self, preset="", detector=chosen.detector, pose=chosen.pose)
 
 
 def read_parameters(path: Path) -> dict[str, Any]:
@@ -120,11 +130,10 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def build(kind: type[T], values: Mapping[str, Any], prefix: str = "", base: T | None = None) -> T:
+def build(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
     """Make a config dataclass of nested values; the same keys, the same types, nothing else.
 
-    An integer is taken where a float is meant. What is not given is as in ``base``, or has its
-    default.
+    An integer is taken where a float is meant.
 
     Raises:
         ConfigError: names the dotted key, what was expected and what came.
@@ -137,19 +146,16 @@ def build(kind: type[T], values: Mapping[str, Any], prefix: str = "", base: T | 
             close = difflib.get_close_matches(str(key), known, 1)
             hint = f"; did you mean {prefix}{close[0]}?" if close else ""
             raise ConfigError(f"unknown parameter {prefix}{key}{hint}")
-        old = getattr(base, key, None)
-        arguments[key] = _converted(types[key], value, f"{prefix}{key}", old)
-    if base is not None:
-        return dataclasses.replace(base, **arguments)  # type: ignore[type-var]
+        arguments[key] = _converted(types[key], value, f"{prefix}{key}")
     return kind(**arguments)
 
 
-def _converted(kind: Any, value: Any, name: str, old: Any) -> Any:
+def _converted(kind: Any, value: Any, name: str) -> Any:
     if dataclasses.is_dataclass(kind):
         value = {} if value is None else value  # every line below the section commented out
         if not isinstance(value, Mapping):
             raise ConfigError(f"{name}: expected a section of parameters, got {value!r}")
-        return build(typing.cast(type, kind), value, f"{name}.", old)
+        return build(typing.cast(type, kind), value, f"{name}.")
     if kind is float and type(value) is int:
         return float(value)
     origin = typing.get_origin(kind)

@@ -38,6 +38,7 @@ class PosePipeline:
     """
 
     def __init__(self, config: PipelineConfig) -> None:
+        config = config.resolved()
         self.config = config
         self.device = choose_device(config.device)
         if config.threads:
@@ -58,7 +59,7 @@ class PosePipeline:
     @classmethod
     def from_preset(cls, name: str = "nano", device: str = "auto") -> PosePipeline:
         """A named configuration on a device."""
-        return cls(replace(PipelineConfig.preset(name), device=device))
+        return cls(replace(PipelineConfig.preset_named(name), device=device))
 
     @property
     def skeleton(self) -> Skeleton:
@@ -108,6 +109,7 @@ class PosePipeline:
         What the networks are made of (device, weights, input sizes) stays as it is: it needs a
         new pipeline.
         """
+        config = config.resolved()
         self.config = replace(
             self.config, detector=config.detector, nms=config.nms, tracker=config.tracker
         )

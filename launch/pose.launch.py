@@ -1,45 +1,95 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start the pose node: ``ros2 launch alphapose_ros pose.launch.py image:=/camera/image_raw``.
 
-This version starts the embedded front, a DDS participant of its own whose topics every ROS 2 node
-on the same domain hears. It is no rclpy node: no services, no parameter calls, no TF.
+An argument that stays empty passes nothing, so that the file's value stands.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode, Node
+from launch_ros.parameter_descriptions import ParameterValue
 
 # launch/ and config/ lie side by side, in the source tree and in share/alphapose_ros.
-CONFIG = Path(__file__).parents[1] / "config" / "pose.yaml"
+CONFIG = Path(__file__).parents[1] / "config"
+
 ARGUMENTS = {
-    "image": ("image", "topic of the camera's images"),
-    "params_file": (str(CONFIG), "parameters; every key is explained in the default file"),
-    "preset": ("", "bundled set of models that replaces the file's: nano"),
-    "device": ("", "replaces the file's: auto, cpu, cuda, cuda:1"),
-    "namespace": ("", "put before every relative topic"),
+    "image": "topic of one camera's images; several cameras are listed in a params_file",
+    "camera_info": "its calibration; empty: camera_info beside the images",
+    "depth": "its depth images, aligned with the images",
+    "params_file": f"parameters; every key is explained in {CONFIG / 'pose.yaml'}",
+    "preset": "bundled set of models that replaces the file's: nano",
+    "device": "auto, cpu, cuda, cuda:1",
+    "image_transport": "raw or compressed",
+    "target_frame": "TF frame of 3-D positions and markers",
+    "fixed_frame": "TF frame in which velocities are measured, such as odom",
+    "use_sim_time": "true: the time is that of /clock",
+    "autostart": "false: a lifecycle manager configures and activates the node",
+    "namespace": "put before every relative topic",
+    "name": "of the node",
+    "log_level": "debug, info, warn or error",
+    "rviz": "true: RViz with markers and the annotated image",
+}
+DEFAULTS = {"name": "alphapose_ros", "log_level": "info", "rviz": "false"}
+TOPICS = ("image", "camera_info", "depth")
+PARAMETERS = {  # and their types
+    "preset": str,
+    "device": str,
+    "image_transport": str,
+    "target_frame": str,
+    "fixed_frame": str,
+    "use_sim_time": bool,
+    "autostart": bool,
 }
 
 
-def start(context: LaunchContext) -> list[ExecuteProcess]:
-    """The node as a process; arguments left empty leave the word to the file."""
+def start(context: LaunchContext) -> list[Node]:
+    """The node, and RViz if wanted."""
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    command = [sys.executable, "-m", "alphapose_ros", "node", "--front", "dds"]
-    for name in ("params_file", "preset", "device"):
-        command += [f"--{name.replace('_', '-')}", given[name]] if given[name] else []
-    command += [f"image:={given['image']}"]
-    command += [f"__ns:={given['namespace']}"] if given["namespace"] else []
-    return [ExecuteProcess(cmd=command, name="alphapose", output="screen")]
+    parameters: list[object] = [given["params_file"]] if given["params_file"] else []
+    parameters += [
+        {name: ParameterValue(given[name], value_type=kind)}
+        for name, kind in PARAMETERS.items()
+        if given[name]
+    ]
+    node = LifecycleNode(
+        package="alphapose_ros",
+        executable="pose_node",
+        name=given["name"],
+        namespace=given["namespace"],
+        parameters=parameters,
+        remappings=[(name, given[name]) for name in TOPICS if given[name]],
+        arguments=["--ros-args", "--log-level", f"{given['name']}:={given['log_level']}"],
+        output="screen",
+        emulate_tty=True,
+    )
+    if given["rviz"].lower() not in ("true", "1", "yes"):
+        return [node]
+    return [node, rviz(given)]
+
+
+def rviz(given: dict[str, str]) -> Node:
+    """RViz on the node's topics."""
+    sim_time = given["use_sim_time"].lower() == "true"
+    frame = ["-f", given["target_frame"]] if given["target_frame"] else []
+    return Node(
+        package="rviz2",
+        executable="rviz2",
+        namespace=given["namespace"],
+        arguments=["-d", str(CONFIG / "pose.rviz"), *frame],
+        parameters=[{"use_sim_time": sim_time}],
+        output="screen",
+    )
 
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments first, so that ``--show-args`` lists them."""
     declared = [
-        DeclareLaunchArgument(name, default_value=default, description=text)
-        for name, (default, text) in ARGUMENTS.items()
+        DeclareLaunchArgument(name, default_value=DEFAULTS.get(name, ""), description=text)
+        for name, text in ARGUMENTS.items()
     ]
     return LaunchDescription([*declared, OpaqueFunction(function=start)])

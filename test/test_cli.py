@@ -87,16 +87,35 @@ def test_the_front_is_never_another_than_meant(
     monkeypatch.setattr(node, "_ROS_ROOT", tmp_path)
     monkeypatch.setattr(node, "find_spec", lambda name: None)
     assert node.choose_front("auto") == "dds"
-    with pytest.raises(MissingDependencyError, match="not part of this version"):
+    with pytest.raises(MissingDependencyError, match="needs ROS 2"):
         node.choose_front("ros")
     (tmp_path / "jazzy").mkdir()
     (tmp_path / "jazzy" / "setup.bash").write_text("")
     with pytest.raises(MissingDependencyError, match="jazzy is installed but not sourced"):
         node.choose_front("auto")
     assert node.choose_front("dds") == "dds"
+    monkeypatch.setattr(node, "find_spec", lambda name: name == "rclpy" or None)
+    for wanted in ("auto", "ros"):
+        with pytest.raises(MissingDependencyError, match="build it with colcon"):
+            node.choose_front(wanted)
     monkeypatch.setattr(node, "find_spec", lambda name: object())
-    with pytest.raises(MissingDependencyError, match="--front dds"):
-        node.choose_front("auto")
+    assert node.choose_front("auto") == node.choose_front("ros") == "ros"
+    assert node.choose_front("dds") == "dds"
+
+
+def test_the_rclpy_node_gets_the_same_words(tmp_path: Path) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text("/**:\n  ros__parameters:\n    marker_depth: 3.0\n")
+    args = cli.build_parser().parse_args(
+        ["node", "--params-file", str(file), "--device", "cpu", "image:=/cam", "__ns:=/r1"]
+    )
+    assert node.ros_arguments(args, node.parse_remaps(args.remaps)) == [
+        "--ros-args", "--params-file", str(file), "-p", "device:=cpu",
+        "-r", "image:=/cam", "-r", "__ns:=/r1",
+    ]  # fmt: skip
+    file.write_text("/**:\n  ros__parameters:\n    marker_dept: 3.0\n")
+    with pytest.raises(ConfigError, match="did you mean marker_depth"):
+        node.ros_arguments(args, {})
 
 
 @pytest.mark.parametrize("front", ["ros", "dds"])

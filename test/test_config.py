@@ -164,5 +164,5 @@ def test_threads_and_presets() -> None:
     with pytest.raises(ConfigError, match="threads"):
         PipelineConfig(threads=-1)
     with pytest.raises(ConfigError, match="preset: expected one of nano"):
-        PipelineConfig.preset("huge")
-    assert PipelineConfig.preset("nano") == PipelineConfig()
+        PipelineConfig.preset_named("huge")
+    assert PipelineConfig.preset_named("nano") == PipelineConfig()

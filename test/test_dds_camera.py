@@ -15,9 +15,10 @@ from dds_helpers import IMAGE, FarEnd, environment, wait_for
 
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import Frame, Intrinsics
-from alphapose_ros.dds.camera import CameraPublisher, paced, play
+from alphapose_ros.dds.camera import play
 from alphapose_ros.dds.camera_io import CAMERA_INFO, COMPRESSED
 from alphapose_ros.dds.participant import Participant
+from alphapose_ros.front.playback import CameraPublisher, paced
 from alphapose_ros.io.image_messages import decode_image, intrinsics_of
 from alphapose_ros.io.sources import open_source
 from alphapose_ros.output.messages import stamp_of
@@ -62,7 +63,7 @@ def test_calibration_goes_along_or_is_assumed_when_asked() -> None:
     image = np.zeros((480, 640, 3), np.uint8)
     known = Intrinsics(500, 510, 320, 240, (480, 640), (0.1, 0.2))
     with Participant("camera", "/", environment(DOMAIN)) as own:
-        camera = CameraPublisher(own, "/x/image", field_of_view_deg=90)
+        camera = CameraPublisher(own.publisher, own.messages, "/x/image", field_of_view_deg=90)
         header = own.messages.Header()
         sent = camera._camera_info(Frame(image, 1, intrinsics=known), header)
         assert intrinsics_of(sent, rectified=False) == known

@@ -1,31 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The launch file's command line is one that the node takes; ROS 2's launch is stood in for."""
+"""What the launch files start; ROS 2's launch is stood in for, so that it runs anywhere."""
 
 from __future__ import annotations
 
-import argparse
 import runpy
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
 
-from alphapose_ros.cli import build_parser
-from alphapose_ros.cli.node import parse_remaps
+from alphapose_ros.config import PipelineConfig, build, split_parameters
+from alphapose_ros.front.config import NodeConfig
 
 
 class Declared(NamedTuple):
     name: str
     default_value: str
     description: str
-
-
-class Process(NamedTuple):
-    cmd: list[str]
-    name: str
-    output: str
 
 
 class Configuration(NamedTuple):
@@ -35,49 +28,120 @@ class Configuration(NamedTuple):
         return context[self.name]
 
 
-class Opaque(NamedTuple):
-    function: Any
+class Value(NamedTuple):
+    value: str
+    value_type: type
+
+
+def action(kind: str) -> Any:
+    return lambda *args, **fields: SimpleNamespace(kind=kind, args=args, **fields)
 
 
 @pytest.fixture
-def launch_file(root: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    launch, actions, substitutions = (
-        ModuleType(name) for name in ("launch", "launch.actions", "launch.substitutions")
-    )
-    launch.LaunchContext, launch.LaunchDescription = dict, list
+def loaded(root: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The description of a launch file by name."""
+    names = (
+        "launch", "launch.actions", "launch.substitutions",
+        "launch.launch_description_sources", "launch_ros", "launch_ros.actions",
+        "launch_ros.parameter_descriptions",
+    )  # fmt: skip
+    modules = {name: ModuleType(name) for name in names}
+    modules["launch"].LaunchContext, modules["launch"].LaunchDescription = dict, list
+    actions = modules["launch.actions"]
     actions.DeclareLaunchArgument = Declared
-    actions.ExecuteProcess, actions.OpaqueFunction = Process, Opaque
-    substitutions.LaunchConfiguration = Configuration
-    for module in (launch, actions, substitutions):
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-    module = runpy.run_path(str(root / "launch" / "pose.launch.py"))
-    return module["generate_launch_description"]()
+    for kind in ("ExecuteProcess", "OpaqueFunction", "IncludeLaunchDescription"):
+        setattr(actions, kind, action(kind))
+    modules["launch.substitutions"].LaunchConfiguration = Configuration
+    modules["launch.launch_description_sources"].PythonLaunchDescriptionSource = str
+    for kind in ("LifecycleNode", "Node"):
+        setattr(modules["launch_ros.actions"], kind, action(kind))
+    modules["launch_ros.parameter_descriptions"].ParameterValue = Value
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+
+    def load(name: str) -> list[Any]:
+        module = runpy.run_path(str(root / "launch" / f"{name}.launch.py"))
+        return module["generate_launch_description"]()
+
+    return load
 
 
-def node_arguments(description: list[Any], **given: str) -> argparse.Namespace:
-    *declared, opaque = description
-    defaults = {item.name: item.default_value for item in declared}
-    assert set(given) <= set(defaults)
-    (process,) = opaque.function(defaults | given)
-    assert process.cmd[1:3] == ["-m", "alphapose_ros"]
-    return build_parser().parse_args(process.cmd[3:])
+def started(description: list[Any], **given: str) -> list[Any]:
+    """What the arguments make of the description."""
+    declared = [item for item in description if isinstance(item, Declared)]
+    assert all(item.description for item in declared)
+    (opaque,) = [i for i in description if getattr(i, "kind", "") == "OpaqueFunction"]
+    return opaque.function({item.name: item.default_value for item in declared} | given)
 
 
-def test_it_starts_the_embedded_front_with_the_packages_parameters(launch_file, root) -> None:
-    args = node_arguments(launch_file)
-    assert args.front == "dds"
-    assert Path(args.params_file) == root / "config" / "pose.yaml"
-    assert (args.preset, args.device) == (None, None)
-    assert parse_remaps(args.remaps) == {"image": "image"}
+def test_nothing_given_passes_nothing(loaded) -> None:
+    (node,) = started(loaded("pose"))
+    assert (node.kind, node.package, node.executable) == (
+        "LifecycleNode", "alphapose_ros", "pose_node"
+    )  # fmt: skip
+    assert (node.parameters, node.remappings, node.namespace) == ([], [], "")
 
 
-def test_every_argument_reaches_the_node(launch_file) -> None:
-    args = node_arguments(
-        launch_file, image="/front/image_raw", params_file="my.yaml", device="cpu", namespace="/r1"
+def test_every_argument_reaches_the_node(loaded) -> None:
+    (node,) = started(
+        loaded("pose"),
+        image="/front/image_raw",
+        depth="/front/depth",
+        params_file="my.yaml",
+        device="cpu",
+        preset="nano",
+        autostart="false",
+        use_sim_time="true",
+        namespace="/r1",
+        name="eyes",
     )
-    assert (args.params_file, args.device) == ("my.yaml", "cpu")
-    assert parse_remaps(args.remaps) == {"image": "/front/image_raw", "__ns": "/r1"}
+    assert node.remappings == [("image", "/front/image_raw"), ("depth", "/front/depth")]
+    assert (node.namespace, node.name) == ("/r1", "eyes")
+    file, *parameters = node.parameters
+    assert file == "my.yaml"  # first, so that arguments win
+    given = {name: value for item in parameters for name, value in item.items()}
+    assert given == {
+        "device": Value("cpu", str),
+        "preset": Value("nano", str),
+        "autostart": Value("false", bool),
+        "use_sim_time": Value("true", bool),
+    }
 
 
-def test_a_preset_goes_with_the_file(launch_file) -> None:
-    assert node_arguments(launch_file, preset="nano").preset == "nano"
+def test_every_parameter_of_the_launch_file_is_one_of_the_nodes(loaded, root: Path) -> None:
+    module = runpy.run_path(str(root / "launch" / "pose.launch.py"))
+    samples = {str: "", bool: False}
+    values = {name: samples[kind] for name, kind in module["PARAMETERS"].items()}
+    del values["use_sim_time"]  # every node's
+    ours, others = split_parameters(values | {"device": "cpu", "image_transport": "raw"})
+    assert build(PipelineConfig, ours)
+    assert NodeConfig.from_parameters(others)
+
+
+def test_rviz_on_request(loaded, root: Path) -> None:
+    node, rviz = started(loaded("pose"), rviz="true", target_frame="map", namespace="r1")
+    assert node.kind == "LifecycleNode"
+    assert (rviz.package, rviz.namespace) == ("rviz2", "r1")
+    assert rviz.arguments == ["-d", str(root / "config" / "pose.rviz"), "-f", "map"]
+    assert Path(rviz.arguments[1]).is_file()
+
+
+def test_a_bag_brings_its_clock(loaded, tmp_path: Path) -> None:
+    description = loaded("replay")
+    (include,) = [i for i in description if getattr(i, "kind", "") == "IncludeLaunchDescription"]
+    assert Path(include.args[0]).is_file()
+    assert ("use_sim_time", "true") in include.launch_arguments
+    (process,) = started(description, bag=str(tmp_path), loop="true")
+    assert process.cmd[:4] == ["ros2", "bag", "play", str(tmp_path)]
+    assert {"--clock", "--loop"} <= set(process.cmd)
+    with pytest.raises(RuntimeError, match="bag: expected"):
+        started(description, bag="nowhere.mcap")
+
+
+def test_the_demo_needs_no_camera(loaded) -> None:
+    (camera,) = started(loaded("demo"), image="", namespace="r1")
+    assert (camera.executable, camera.arguments, camera.namespace) == ("play_node", [], "r1")
+    (camera,) = started(loaded("demo"), image="/cam", namespace="", source="a.mp4", rate="5")
+    assert camera.arguments == ["a.mp4"]
+    assert camera.parameters == [{"rate": 5.0, "loop": True}]
+    assert camera.remappings == [("image", "/cam")]

@@ -52,7 +52,8 @@ class Setting:
     def expected(self) -> str:
         """The limits in words: "a number in [0, 1]", "one of a, b"."""
         if self.choices:
-            return f"one of {', '.join(self.choices)}"
+            named = ", ".join(choice for choice in self.choices if choice)
+            return f"one of {named}" + (", or empty" if "" in self.choices else "")
         if self.low is None:
             return "a finite number" if self.high is None else f"a number <= {self.high:g}"
         if self.high is None:

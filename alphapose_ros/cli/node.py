@@ -13,10 +13,11 @@ from alphapose_ros.cli.console import Commands, add_command, add_pipeline_option
 
 _EXAMPLES = """\
 fronts:
+  ros   the rclpy node: what ros2 launch alphapose_ros pose.launch.py starts
   dds   joins the DDS domain by itself: no ROS 2 needs to be installed, ROS 2 nodes with
         rmw_cyclonedds hear it and are heard
-  ros   an rclpy node; not part of this version
-  auto  dds where no ROS 2 is installed; where one is, it says what to do
+  auto  ros where this package is built in a sourced workspace, dds where no ROS 2 is installed;
+        a ROS 2 that is not sourced is a mistake, and it says so
 
 ROS_DOMAIN_ID, ROS_AUTOMATIC_DISCOVERY_RANGE and ROS_STATIC_PEERS count as for any ROS 2 node.
 
@@ -47,7 +48,10 @@ def register(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the chosen front until it is interrupted."""
     remaps = parse_remaps(args.remaps)
-    choose_front(args.front)
+    if choose_front(args.front) == "ros":
+        from alphapose_ros.ros.main import run as run_ros
+
+        return run_ros(arguments=["pose_node", *ros_arguments(args, remaps)])
     from alphapose_ros.cli.pipelines import load_config, make_pipeline
     from alphapose_ros.dds.names import NodeNames
     from alphapose_ros.dds.pose_node import serve
@@ -73,22 +77,42 @@ def parse_remaps(texts: list[str]) -> dict[str, str]:
     return remaps
 
 
-def choose_front(wanted: str) -> str:
-    """``dds``, or the reason why not.
+def ros_arguments(args: argparse.Namespace, remaps: dict[str, str]) -> list[str]:
+    """The command line of an rclpy node that means the same.
 
     Raises:
-        MissingDependencyError: ``ros`` was asked for, or ``auto`` found a ROS 2: then the user
-            may have meant another node than the one that would start.
+        ConfigError: the file has an unknown key, a wrong type or value.
+    """
+    from alphapose_ros.cli.pipelines import load_config
+
+    load_config(args)  # rcl's own reading of the file says less about mistakes
+    out = ["--params-file", str(Path(args.params_file).resolve())] if args.params_file else []
+    for name in ("preset", "device"):
+        if getattr(args, name):
+            out += ["-p", f"{name}:={getattr(args, name)}"]
+    for name, topic in remaps.items():
+        out += ["-r", f"{name}:={topic}"]
+    return ["--ros-args", *out] if out else []
+
+
+def choose_front(wanted: str) -> str:
+    """``ros`` or ``dds``, or the reason why not.
+
+    Raises:
+        MissingDependencyError: ``ros`` was asked for and is not there, or ``auto`` found a ROS 2
+            that cannot be used: then the user may have meant another node than the one that would
+            start.
     """
     if wanted == "dds":
         return wanted
     remedy = "start the embedded front with: alphapose-ros node --front dds"
-    if wanted == "ros":
-        raise MissingDependencyError(f"the ros front is not part of this version; {remedy}")
     distributions = installed_ros()
     if find_spec("rclpy") is not None:
+        if find_spec("alphapose_ros.msg") is not None:
+            return "ros"
         raise MissingDependencyError(
-            f"rclpy is here, but the ros front is not part of this version; {remedy}"
+            "rclpy is here, but this package's messages are not: build it with colcon and source "
+            f"the workspace's install/setup.bash, or {remedy}"
         )
     if distributions:
         setup = _ROS_ROOT / distributions[0] / "setup.bash"
@@ -96,6 +120,8 @@ def choose_front(wanted: str) -> str:
             f"ROS 2 {', '.join(distributions)} is installed but not sourced; "
             f"source {setup}, or {remedy}"
         )
+    if wanted == "ros":
+        raise MissingDependencyError(f"the ros front needs ROS 2 (rclpy); without it, {remedy}")
     return "dds"
 
 

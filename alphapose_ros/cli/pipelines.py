@@ -13,11 +13,9 @@ if TYPE_CHECKING:
     from alphapose_ros.front.config import NodeConfig
     from alphapose_ros.pipeline import PosePipeline
 
-DEFAULT_PRESET = "nano"
-
 
 def load_config(args: argparse.Namespace) -> tuple[PipelineConfig, NodeConfig]:
-    """``--params-file`` (else the default preset), changed by ``--preset`` and ``--device``.
+    """``--params-file`` (else the defaults), changed by ``--preset`` and ``--device``.
 
     A file is checked as a whole, the node's keys too where no node runs: a key that nobody knows
     is a mistake wherever the file is used.
@@ -31,13 +29,12 @@ def load_config(args: argparse.Namespace) -> tuple[PipelineConfig, NodeConfig]:
     values: dict[str, Any] = read_parameters(Path(args.params_file)) if args.params_file else {}
     ours, others = split_parameters(values)
     node = NodeConfig.from_parameters(others)
-    preset = PipelineConfig.preset(args.preset or DEFAULT_PRESET)
-    config = build(PipelineConfig, ours) if args.params_file else preset
-    if args.params_file and args.preset:
-        config = replace(config, detector=preset.detector, pose=preset.pose)
+    config = build(PipelineConfig, ours)
+    if args.preset:
+        config = replace(config, preset=args.preset)
     if args.device:
         config = replace(config, device=args.device)
-    return config, node
+    return config.resolved(), node
 
 
 def make_pipeline(args: argparse.Namespace) -> PosePipeline:

@@ -1,113 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A recording as a camera on the middleware: images at their real rate, stamped by the clock."""
+"""A recording as a camera of the embedded front, stamped by the clock."""
 
 from __future__ import annotations
 
-import math
 import os
 import time
-from collections.abc import Iterable, Iterator
-from threading import Event
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from alphapose_ros.base.errors import InputError
-from alphapose_ros.base.records import Frame, ImageArray, Intrinsics
-from alphapose_ros.dds.camera_io import CAMERA_INFO, COMPRESSED, IMAGE
 from alphapose_ros.dds.environment import RosEnvironment
 from alphapose_ros.dds.names import NodeNames
 from alphapose_ros.dds.participant import Participant
+from alphapose_ros.front.playback import CameraPublisher, paced
 from alphapose_ros.front.signals import stop_signals
-from alphapose_ros.io.image_messages import compressed_message, image_message
-from alphapose_ros.io.source_base import Source
 from alphapose_ros.io.sources import open_source
-from alphapose_ros.output.messages import ros_time
-
-
-class CameraPublisher:
-    """Publishes images with their calibration, each form only where somebody listens.
-
-    Args:
-        participant: whose camera it is.
-        topic: absolute name of the raw images; JPEG goes to ``topic/compressed``, calibration to
-            the sibling ``camera_info``.
-        raw, compressed: which forms there are.
-        frame_id: of the optical frame.
-        field_of_view_deg: horizontal, for images that bring no calibration; 0: camera_info says
-            that the camera is not calibrated.
-    """
-
-    def __init__(
-        self,
-        participant: Participant,
-        topic: str,
-        *,
-        raw: bool = True,
-        compressed: bool = False,
-        frame_id: str = "camera_optical_frame",
-        field_of_view_deg: float = 0.0,
-    ) -> None:
-        self._classes, self._frame_id = participant.messages, frame_id
-        self._field_of_view = math.radians(field_of_view_deg)
-        info = topic.rpartition("/")[0] + "/camera_info"
-        self.image = participant.publisher(topic, IMAGE, depth=2) if raw else None
-        self.compressed = (
-            participant.publisher(f"{topic}/compressed", COMPRESSED, depth=2)
-            if compressed
-            else None
-        )
-        self._info = participant.publisher(info, CAMERA_INFO, depth=2)
-
-    def publish(self, frame: Frame, stamp_ns: int) -> None:
-        """Send one image stamped ``stamp_ns``."""
-        header = self._classes.Header(
-            stamp=ros_time(stamp_ns, self._classes), frame_id=self._frame_id
-        )
-        self._info.publish(self._camera_info(frame, header))
-        if self.image is not None and self.image.matched:
-            self.image.publish(image_message(frame.image, self._classes, header, "bgr8"))
-        if self.compressed is not None and self.compressed.matched:
-            self.compressed.publish(compressed_message(frame.image, self._classes, header))
-
-    def _camera_info(self, frame: Frame, header: Any) -> Any:
-        height, width = frame.size_hw
-        camera = frame.intrinsics or self._assumed(frame.image)
-        k, p = [0.0] * 9, [0.0] * 12
-        if camera is not None:
-            fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
-            k = [fx, 0, cx, 0, fy, cy, 0, 0, 1]
-            p = [fx, 0, cx, 0, 0, fy, cy, 0, 0, 0, 1, 0]
-        sequence = self._classes.sequence
-        return self._classes.CameraInfo(
-            header=header,
-            height=height,
-            width=width,
-            distortion_model="plumb_bob",
-            d=sequence(_doubles(camera.distortion if camera else ())),
-            k=sequence(_doubles(k)),
-            r=sequence(_doubles([1, 0, 0, 0, 1, 0, 0, 0, 1])),
-            p=sequence(_doubles(p)),
-        )
-
-    def _assumed(self, image: ImageArray) -> Intrinsics | None:
-        if not self._field_of_view:
-            return None
-        height, width = image.shape[:2]
-        focal = width / 2 / math.tan(self._field_of_view / 2)
-        return Intrinsics(focal, focal, (width - 1) / 2, (height - 1) / 2, (height, width))
-
-
-def paced(source: Source, rate: float, stop: Event) -> Iterator[Frame]:
-    """The source's frames, each when it is due, until ``stop`` is set."""
-    begin = time.monotonic()
-    for index, frame in enumerate(source):
-        if not source.live and stop.wait(max(begin + index / rate - time.monotonic(), 0)):
-            return
-        if stop.is_set():
-            return
-        yield frame
 
 
 def play(
@@ -142,7 +47,11 @@ def play(
         Participant(names.name, "/", RosEnvironment.from_variables(os.environ)) as participant,
     ):
         camera = CameraPublisher(
-            participant, names.resolve("image"), raw=not compressed, compressed=compressed
+            participant.publisher,
+            participant.messages,
+            names.resolve("image"),
+            raw=not compressed,
+            compressed=compressed,
         )
         participant.start()
         while not stop.is_set():
@@ -153,7 +62,3 @@ def play(
             if not loop:
                 break
     return count
-
-
-def _doubles(values: Iterable[float]) -> NDArray[np.float64]:
-    return np.array(tuple(values), np.float64)

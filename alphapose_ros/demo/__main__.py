@@ -14,11 +14,11 @@ from threading import Event
 
 from alphapose_ros.base.errors import AlphaPoseError, TransportError
 from alphapose_ros.cli.console import say, table, warn
-from alphapose_ros.dds.camera import CameraPublisher, paced
 from alphapose_ros.dds.participant import Participant
 from alphapose_ros.demo.clip import open_clip
 from alphapose_ros.demo.node_process import NodeProcess, private_environment, running_node
 from alphapose_ros.demo.recorder import Recorder, summary
+from alphapose_ros.front.playback import CameraPublisher, paced
 from alphapose_ros.front.signals import stop_signals
 from alphapose_ros.io.bag import BagWriter
 from alphapose_ros.io.sinks import VideoWriter
@@ -74,7 +74,11 @@ def _demo(args: argparse.Namespace) -> int:
         Participant("alphapose_demo", "/", environment) as participant,
     ):
         camera = CameraPublisher(
-            participant, _IMAGE, compressed=True, field_of_view_deg=_FIELD_OF_VIEW_DEG
+            participant.publisher,
+            participant.messages,
+            _IMAGE,
+            compressed=True,
+            field_of_view_deg=_FIELD_OF_VIEW_DEG,
         )
         recorder = Recorder(participant, bag, _IMAGE)
         participant.start()

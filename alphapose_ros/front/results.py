@@ -21,8 +21,8 @@ class Publisher(Protocol):
     """What sends messages of one topic."""
 
     @property
-    def matched(self) -> bool:
-        """Whether anybody listens."""
+    def matched(self) -> int:
+        """How many listen."""
 
     def publish(self, message: Any) -> None:
         """Send it."""

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import FrameResult, Spatial
@@ -19,38 +18,11 @@ from alphapose_ros.front.intake import LiveFrame
 from alphapose_ros.front.results import CameraResults
 from alphapose_ros.front.topics import output_name
 from alphapose_ros.ros.camera_input import CameraInput
-from alphapose_ros.ros.classes import RosClasses, message_class
+from alphapose_ros.ros.classes import RosClasses
+from alphapose_ros.ros.publisher import RosPublisher
 from alphapose_ros.ros.transforms import Transforms
 from alphapose_ros.session import CameraStatistics
 from alphapose_ros.spatial.estimator import SpatialEstimator
-
-
-class RosPublisher:
-    """rclpy's publisher as :class:`~alphapose_ros.front.results.Publisher`."""
-
-    def __init__(
-        self, node: Node, topic: str, kind: str, *, depth: int = 10, latched: bool = False
-    ) -> None:
-        durability = DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE
-        profile = QoSProfile(
-            depth=depth, reliability=ReliabilityPolicy.RELIABLE, durability=durability
-        )
-        self._node = node
-        self._publisher = node.create_publisher(message_class(kind), topic, profile)
-        self.topic = self._publisher.topic_name
-
-    @property
-    def matched(self) -> bool:
-        """Whether anybody listens."""
-        return bool(self._publisher.get_subscription_count())
-
-    def publish(self, message: Any) -> None:
-        """Send it."""
-        self._publisher.publish(message)
-
-    def destroy(self) -> None:
-        """Leave the graph."""
-        self._node.destroy_publisher(self._publisher)
 
 
 class RosCamera:

@@ -21,21 +21,21 @@ _TURN_S = 0.2  # how long a signal may wait for an idle executor
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the node with ROS arguments (None: the command line's) until SIGINT or SIGTERM."""
-    return run(load_pipeline, arguments=sys.argv if arguments is None else arguments)
+    return run(arguments=sys.argv if arguments is None else arguments)
 
 
-def run(
-    make_pipeline: MakePipeline,
-    base: PipelineConfig | None = None,
-    arguments: Sequence[str] | None = None,
-) -> int:
+def run(make_pipeline: MakePipeline | None = None, arguments: Sequence[str] | None = None) -> int:
     """:func:`serve`, and bad parameters as one clear line.
+
+    Args:
+        make_pipeline: loads the models; None: the real ones.
+        arguments: as ``rclpy.init`` takes them.
 
     Returns:
         0 after a signal, 2 after bad parameters.
     """
     try:
-        serve(make_pipeline, base, arguments)
+        serve(make_pipeline or load_pipeline, arguments)
     except AlphaPoseError as error:
         print(f"pose_node: {error}", file=sys.stderr)  # noqa: T201 (there is no logger yet)
         return 2
@@ -51,16 +51,11 @@ def load_pipeline(config: PipelineConfig) -> Any:
     return pipeline
 
 
-def serve(
-    make_pipeline: MakePipeline,
-    base: PipelineConfig | None = None,
-    arguments: Sequence[str] | None = None,
-) -> None:
+def serve(make_pipeline: MakePipeline, arguments: Sequence[str] | None = None) -> None:
     """Run the node until SIGINT or SIGTERM; a second signal while it ends changes nothing.
 
     Args:
         make_pipeline: loads the models.
-        base: what parameters which nobody sets keep.
         arguments: as ``rclpy.init`` takes them.
 
     Raises:
@@ -70,7 +65,7 @@ def serve(
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
         node = None
         try:
-            node = PoseNode(make_pipeline, base)
+            node = PoseNode(make_pipeline)
             executor = SingleThreadedExecutor()
             executor.add_node(node)
             if node.parameters.configs[1].autostart and not stop.is_set():

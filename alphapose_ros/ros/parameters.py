@@ -61,7 +61,6 @@ class NodeParameters:
     Args:
         node: made with ``automatically_declare_parameters_from_overrides``, so that keys which
             nobody knows are seen and refused.
-        base: the configuration that parameters which nobody sets keep, a preset's, say.
         on_change: called with valid new configurations before they count; what it raises as
             ConfigError refuses the change.
 
@@ -69,17 +68,14 @@ class NodeParameters:
         ConfigError: an unknown key, a wrong type or a value out of range among the overrides.
     """
 
-    def __init__(
-        self, node: Node, base: PipelineConfig, on_change: Callable[[Configs, set[str]], None]
-    ) -> None:
-        self._node, self._base, self._on_change = node, base, on_change
+    def __init__(self, node: Node, on_change: Callable[[Configs, set[str]], None]) -> None:
+        self._node, self._on_change = node, on_change
         given = self._take_overrides()
         self.configs = self._build(given)
         self._declared = {item.name: item for item in self._parameters("cameras" in given)}
-        values = flat(dataclasses.asdict(base)) | given
         self._values: dict[str, Any] = {}
         for item in self._declared.values():
-            value = _typed(item.kind, values.get(item.name, item.default))
+            value = _typed(item.kind, given.get(item.name, item.default))
             self._values[item.name] = value
             # An empty list has no type of its own in rclpy: only the type is declared.
             declared = Parameter.Type.STRING_ARRAY if value == [] else value
@@ -101,7 +97,7 @@ class NodeParameters:
 
     def _build(self, values: Mapping[str, Any]) -> Configs:
         ours, others = split_parameters(nested(values))
-        return build(PipelineConfig, ours, base=self._base), NodeConfig.from_parameters(others)
+        return build(PipelineConfig, ours), NodeConfig.from_parameters(others)
 
     def _parameters(self, listed: bool) -> Iterator[Declared]:
         for kind in (PipelineConfig, NodeConfig):
@@ -173,15 +169,6 @@ def descriptor(item: Declared) -> ParameterDescriptor:
         low = -_MAX_INTEGER if limits.low is None else int(limits.low)
         high = _MAX_INTEGER if limits.high is None else int(limits.high)
         out.integer_range = [IntegerRange(from_value=low, to_value=high, step=0)]
-    return out
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings -> dotted names."""
-    out: dict[str, Any] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        out |= flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
     return out
 
 

@@ -43,7 +43,6 @@ class PoseNode(LifecycleNode):
 
     Args:
         make_pipeline: loads the models of a configuration; called at each configure.
-        base: the configuration that parameters which nobody sets keep.
         name: of the node, before remapping.
         options: of :class:`rclpy.node.Node`, such as ``context``.
 
@@ -54,7 +53,6 @@ class PoseNode(LifecycleNode):
     def __init__(
         self,
         make_pipeline: MakePipeline,
-        base: PipelineConfig | None = None,
         *,
         name: str = "alphapose_ros",
         **options: Any,
@@ -68,7 +66,7 @@ class PoseNode(LifecycleNode):
         self._transforms: Transforms | None = None
         self._cameras: dict[str, RosCamera] = {}
         self._active, self._enabled, self._failure = False, True, ""
-        self.parameters = NodeParameters(self, base or PipelineConfig(), self._on_change)
+        self.parameters = NodeParameters(self, self._on_change)
         self._bond = ManagerBond(self) if self.parameters.configs[1].bond else None
         self.create_service(Trigger, "~/reset_identities", self._on_reset_identities)
         self.create_service(SetBool, "~/enable", self._on_enable)
