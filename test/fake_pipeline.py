@@ -55,6 +55,23 @@ def fake_pipelines(delay_s: float = 0.0, keypoints: str = "") -> Callable[[Any],
     return make
 
 
+class FollowingPipeline(FakePipeline):
+    """People where the file says at the moment of each image."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__()
+        self.file = file
+
+    def process(self, frames: list[Frame]) -> list[FrameResult]:
+        self.keypoints = np.load(self.file)
+        return super().process(frames)
+
+
+def following_pipelines(file: str) -> Callable[[Any], FakePipeline]:
+    """What a front calls to load models."""
+    return lambda config: FollowingPipeline(file)
+
+
 def result_for(frame: Frame, keypoints: NDArray[Any] | None = None) -> FrameResult:
     header = Header(frame.camera, frame.frame_id, frame.stamp_ns, frame.size_hw)
     if keypoints is not None:

@@ -89,7 +89,17 @@ class FarEnd:
         return found
 
     def publisher(self, topic: str, kind: Any = Image, reliability: str = "reliable") -> Any:
-        return self.node.create_publisher(kind, topic, qos(reliability, 5))
+        publisher = self.node.create_publisher(kind, topic, qos(reliability, 5))
+
+        def settled() -> bool:
+            """The node listens, and in the way in which it will go on to listen."""
+            infos = self.node.get_subscriptions_info_by_topic(publisher.topic_name)
+            asked = [info.qos_profile.reliability.name.lower() for info in infos]
+            expected = "best_effort" if kind.__name__ == "CameraInfo" else reliability
+            return bool(publisher.get_subscription_count()) and expected in asked
+
+        publisher.settled = settled
+        return publisher
 
     def call(self, name: str, kind: Any, **fields: Any) -> Any:
         """A service's answer."""
@@ -177,7 +187,7 @@ def node_process(
         "import sys\n"
         f"sys.path[:0] = [{str(ROOT)!r}, {str(Path(__file__).parent)!r}]\n"
         "from alphapose_ros.ros.main import run\n"
-        "from fake_pipeline import fake_pipelines\n"
+        "from fake_pipeline import fake_pipelines, following_pipelines\n"
         f"sys.exit(run({pipeline}, arguments=sys.argv))\n"
     )
     variables = {
@@ -224,8 +234,8 @@ def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 40.0) -
 
 
 def wait_until_heard(publisher: Any) -> None:
-    """Until the node listens, and knows who speaks."""
-    wait_for(publisher.get_subscription_count, "the node's subscription")
+    """Until the node listens, and has seen what the publisher offers."""
+    wait_for(publisher.settled, "the node's subscription")
 
 
 def send_until(

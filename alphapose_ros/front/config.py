@@ -11,12 +11,12 @@ from typing import Any
 
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.settings import check_settings, setting
+from alphapose_ros.output.target import MODES
 from alphapose_ros.spatial.config import SpatialConfig
 
 _TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 TRANSPORTS = ("raw", "compressed")
 RELIABILITIES = ("auto", "best_effort", "reliable")
-TARGETS = ("off", "id", "nearest", "raised_hand")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class NodeConfig:
     spatial: SpatialConfig = field(default_factory=SpatialConfig)
     detections: bool = setting(False, live=False)
     humans: bool = setting(False, live=False)
-    target: str = setting("off", choices=TARGETS)
+    target: str = setting("off", choices=MODES)
     target_id: int = setting(0, low=0)
     target_hold_s: float = setting(2.0, low=0)
     marker_depth: float = setting(2.0, above=0)

@@ -10,8 +10,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def stop_signals() -> Iterator[threading.Event]:
+def stop_signals(*, last: bool = False) -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set; the handlers before are put back.
+
+    With ``last`` the process has nothing more to do: once stopped, it ignores these signals until
+    its end, which takes a moment in which a second one would look like a crash.
 
     ``ros2 launch`` can deliver SIGINT twice. Outside the main thread, where Python allows no
     handlers, the event is only an event.
@@ -28,4 +31,4 @@ def stop_signals() -> Iterator[threading.Event]:
         yield stop
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if last and stop.is_set() else handler)

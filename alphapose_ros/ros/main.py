@@ -61,7 +61,7 @@ def serve(make_pipeline: MakePipeline, arguments: Sequence[str] | None = None) -
     Raises:
         AlphaPoseError: bad parameters.
     """
-    with stop_signals() as stop:
+    with stop_signals(last=True) as stop:
         rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
         node = None
         try:

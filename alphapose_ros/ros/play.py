@@ -35,7 +35,7 @@ def main(open_source: OpenSource, arguments: list[str] | None = None) -> int:
         0 at the end, 2 after a bad source or parameter (one clear line).
     """
     words = sys.argv if arguments is None else arguments
-    with stop_signals() as stop:
+    with stop_signals(last=True) as stop:
         rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
         try:
             _play(open_source, remove_ros_args(words)[1:], stop)

@@ -24,6 +24,7 @@ from alphapose_ros.base.records import Frame, FrameResult
 from alphapose_ros.config import PipelineConfig
 from alphapose_ros.front.health import ERROR, OK, WARN, Health
 from alphapose_ros.front.intake import LiveFrame
+from alphapose_ros.ros.adapters import Adapters
 from alphapose_ros.ros.camera import RosCamera
 from alphapose_ros.ros.diagnostics import Diagnostics
 from alphapose_ros.ros.logs import RosHandler
@@ -65,6 +66,7 @@ class PoseNode(LifecycleNode):
         self._session: Session | None = None
         self._transforms: Transforms | None = None
         self._cameras: dict[str, RosCamera] = {}
+        self._adapters: Adapters | None = None
         self._active, self._enabled, self._failure = False, True, ""
         self.parameters = NodeParameters(self, self._on_change)
         self._bond = ManagerBond(self) if self.parameters.configs[1].bond else None
@@ -131,6 +133,7 @@ class PoseNode(LifecycleNode):
         self._session = Session(
             self._pipeline, self._on_result, clock_ns=lambda: self.get_clock().now().nanoseconds
         )
+        self._adapters = Adapters(self, config)
         needs_tf = config.target_frame or config.fixed_frame
         self._transforms = Transforms(self) if needs_tf else None
         for camera in config.cameras:
@@ -164,9 +167,11 @@ class PoseNode(LifecycleNode):
             self._session.close()
         for camera in self._cameras.values():
             camera.close()
+        if self._adapters is not None:
+            self._adapters.close()
         if self._transforms is not None:
             self._transforms.close()
-        self._cameras, self._transforms = {}, None
+        self._cameras, self._adapters, self._transforms = {}, None, None
         self._session = self._pipeline = None
         free_memory()
 
@@ -189,11 +194,11 @@ class PoseNode(LifecycleNode):
 
     def _on_result(self, frame: Frame, result: FrameResult) -> None:
         """On the session's thread."""
-        camera = self._cameras.get(frame.camera)
-        if camera is None or not (self._active and self._enabled):
+        camera, adapters = self._cameras.get(frame.camera), self._adapters
+        if camera is None or adapters is None or not (self._active and self._enabled):
             return
         assert isinstance(frame, LiveFrame)
-        camera.publish(frame, result)
+        adapters.publish(*camera.publish(frame, result))
 
     def _on_change(self, configs: Configs, changed: set[str]) -> None:
         """Parameters were set: take over what can change live, refuse the rest.
@@ -210,12 +215,13 @@ class PoseNode(LifecycleNode):
                 f"first: ros2 lifecycle set {self.get_fully_qualified_name()} cleanup"
             )
         pipeline, config = configs
-        cameras = list(self._cameras.values())
+        assert self._adapters is not None
+        parts: list[Any] = [*self._cameras.values(), self._adapters]
 
         def apply() -> None:
             self._pipeline.reconfigure(pipeline)
-            for camera in cameras:
-                camera.configure(config)
+            for part in parts:
+                part.configure(config)
 
         self._session.between_frames(apply)
 
@@ -226,8 +232,9 @@ class PoseNode(LifecycleNode):
             response.message = "the node is not configured: nobody is known"
             return response
         session.reset()
-        for camera in self._cameras.values():
-            session.between_frames(camera.reset)
+        parts: list[Any] = [*self._cameras.values(), self._adapters]
+        for part in parts:
+            session.between_frames(part.reset)
         response.message = "everybody is forgotten; numbers go on"
         return response
 

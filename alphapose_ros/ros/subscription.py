@@ -50,7 +50,7 @@ class AdaptiveSubscription:
         self.topic, self._wanted = topic, reliability
         self.refused = False  # a publisher offers less than was asked for
         self._mixed = False  # one of them once offered best effort only
-        self.reliability = "reliable" if reliability == "reliable" else "best_effort"
+        self.reliability = "reliable" if self._begins_reliable() else "best_effort"
         self._subscription = self._create()
 
     @property
@@ -98,6 +98,13 @@ class AdaptiveSubscription:
     def destroy(self) -> None:
         """Stop listening."""
         self._node.destroy_subscription(self._subscription)
+
+    def _begins_reliable(self) -> bool:
+        """Publishers that are known already spare a change, in which an image can be lost."""
+        if self._wanted != "auto":
+            return self._wanted == "reliable"
+        offers = self.offers
+        return bool(offers) and "best_effort" not in offers
 
     def _change(self, reliability: str) -> None:
         if reliability == self.reliability:

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What other packages' messages make of the results, each off unless a parameter asks for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tf2_ros
+from rclpy.node import Node
+
+from alphapose_ros.base.records import FrameResult, Spatial
+from alphapose_ros.front.config import CameraTopics, NodeConfig
+from alphapose_ros.front.topics import output_name
+from alphapose_ros.output.detections import detection_array
+from alphapose_ros.output.humans import HumansTopic, HumansWriter, body_frames
+from alphapose_ros.output.messages import ros_header
+from alphapose_ros.output.target import TargetSelector, target_pose, target_transform
+from alphapose_ros.ros.classes import RosClasses
+from alphapose_ros.ros.publisher import RosPublisher
+
+
+class Adapters:
+    """All adapters of the node; results are given on the session's thread.
+
+    Args:
+        node, config: where to speak and of what.
+
+    Raises:
+        MissingDependencyError: the messages of an adapter that is asked for are not installed.
+    """
+
+    def __init__(self, node: Node, config: NodeConfig) -> None:
+        self._node, self._config, self._classes = node, config, RosClasses()
+        self._detections = {
+            camera.name: self._publisher(camera, "detections", "vision_msgs/msg/Detection2DArray")
+            for camera in (config.cameras if config.detections else ())
+        }
+        self._humans = Humans(node, self._classes) if config.humans else None
+        self._targets: dict[str, RosPublisher] = {}
+        self._selectors: dict[str, TargetSelector] = {}
+        self._broadcaster: Any = None
+        self.configure(config)
+
+    def configure(self, config: NodeConfig) -> None:
+        """Take over what may change while the node runs: the target."""
+        old, self._config = self._config, config
+        wanted = config.target, config.target_id, config.target_hold_s
+        if wanted != (old.target, old.target_id, old.target_hold_s) or not self._selectors:
+            self._selectors = {
+                camera.name: TargetSelector(
+                    config.target, identity=config.target_id, hold_s=config.target_hold_s
+                )
+                for camera in config.cameras
+            }
+        if config.target != "off" and not self._targets:
+            self._targets = {
+                camera.name: self._publisher(camera, "target", "geometry_msgs/msg/PoseStamped")
+                for camera in config.cameras
+            }
+        if (config.target != "off" or config.humans) and self._broadcaster is None:
+            self._broadcaster = tf2_ros.TransformBroadcaster(self._node)
+
+    def reset(self) -> None:
+        """Forget the target."""
+        for selector in self._selectors.values():
+            selector.reset()
+
+    def publish(self, result: FrameResult, spatial: Spatial) -> None:
+        """Say one frame's people in every way that was asked for."""
+        camera = result.header.camera
+        detections = self._detections.get(camera)
+        if detections is not None and detections.matched:
+            detections.publish(detection_array(result, self._classes))
+        transforms = self._publish_target(camera, result, spatial)
+        if self._humans is not None:
+            self._humans.publish(result)
+            transforms += self._body_transforms(result, spatial)
+        if transforms:
+            self._broadcaster.sendTransform(transforms)
+
+    def close(self) -> None:
+        """Speak no more."""
+        for publisher in (*self._detections.values(), *self._targets.values()):
+            publisher.destroy()
+        if self._humans is not None:
+            self._humans.close()
+
+    def _publisher(self, camera: CameraTopics, name: str, kind: str) -> RosPublisher:
+        return RosPublisher(self._node, output_name(self._config, camera, name), kind)
+
+    def _publish_target(self, camera: str, result: FrameResult, spatial: Spatial) -> list[Any]:
+        """Publish the target's pose; its transform, if it has a place."""
+        if self._config.target == "off":
+            return []
+        row = self._selectors[camera].select(result, spatial)
+        pose = target_pose(result, spatial, row, self._classes)
+        if pose is None:
+            return []
+        self._targets[camera].publish(pose)
+        return [target_transform(result, spatial, row, self._classes)]
+
+    def _body_transforms(self, result: FrameResult, spatial: Spatial) -> list[Any]:
+        classes, out = self._classes, []
+        header = ros_header(result.header, classes)
+        header.frame_id = spatial.frame
+        for child, (px, py, pz), (x, y, z, w) in body_frames(result, spatial):
+            transform = classes.Transform(
+                translation=classes.Vector3(x=px, y=py, z=pz),
+                rotation=classes.Quaternion(x=x, y=y, z=z, w=w),
+            )
+            out.append(
+                classes.TransformStamped(header=header, child_frame_id=child, transform=transform)
+            )
+        return out
+
+
+class Humans:
+    """Publishers of REP-155's topics, which come and go with the people."""
+
+    def __init__(self, node: Node, classes: RosClasses) -> None:
+        self._node, self._classes, self._writer = node, classes, HumansWriter()
+        self._publishers: dict[str, RosPublisher] = {}
+        for topic in self._writer.topics:
+            self._open(topic)
+
+    def publish(self, result: FrameResult) -> None:
+        """Say one camera's people; topics appear before they are used."""
+        frame = self._writer.write(result, self._classes, self._wanted)
+        for topic in frame.appeared:
+            self._open(topic)
+        for name, message in frame.messages:
+            self._publishers[name].publish(message)
+        for name in frame.vanished:
+            self._publishers.pop(name).destroy()
+
+    def close(self) -> None:
+        """Remove all topics."""
+        for publisher in self._publishers.values():
+            publisher.destroy()
+        self._publishers = {}
+
+    def _wanted(self, name: str) -> bool:
+        publisher = self._publishers.get(name)
+        return publisher is None or bool(publisher.matched)
+
+    def _open(self, topic: HumansTopic) -> None:
+        depth = 1 if topic.latched else 10
+        self._publishers[topic.name] = RosPublisher(
+            self._node, topic.name, topic.type, depth=depth, latched=topic.latched
+        )

@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rclpy node in space: depth, transforms, a moving camera, and what others make of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ros_helpers import (
+    FarEnd,
+    Image,
+    PoseArray,
+    camera_info,
+    image,
+    node_process,
+    set_stamp,
+    stamp_ns,
+    wait_for,
+    wait_until_heard,
+)
+from test_spatial_scenes import BODY, CAMERA, Scene, camera_at, joint_array, make_person, project
+
+from alphapose_ros.base.skeletons import HALPE136
+
+from geometry_msgs.msg import PoseStamped, TransformStamped  # isort: skip
+from diagnostic_msgs.msg import DiagnosticArray  # isort: skip
+from sensor_msgs.msg import CameraInfo  # isort: skip
+from tf2_msgs.msg import TFMessage  # isort: skip
+from visualization_msgs.msg import MarkerArray  # isort: skip
+
+_DOMAINS = count(os.getpid() % 50)
+HEIGHT, WIDTH = CAMERA.size_hw
+STEP_NS = 10**9 // 10
+
+
+@pytest.fixture
+def far() -> Iterator[FarEnd]:
+    with FarEnd(10 + next(_DOMAINS) % 80) as end:
+        yield end
+
+
+class Camera:
+    """A camera that sees one person who stands two metres from it at first."""
+
+    def __init__(self, far: FarEnd, tmp_path: Path) -> None:
+        self.far, self.file = far, tmp_path / "keypoints.npy"
+        self.person = make_person(at=(2.0, 0.0), yaw=np.pi)
+        self.images = far.publisher("/image")
+        self.infos = far.publisher("/camera_info", CameraInfo)
+        self.depths = far.publisher("/depth", reliability="best_effort")
+        self.transforms = far.publisher("/tf", TFMessage)
+        self.poses = far.collect("/poses", PoseArray)
+        self.place = camera_at((0.0, 0.0, 1.0))
+        self.look(self.place)
+
+    @property
+    def domain(self) -> int:
+        return int(self.far.context.get_domain_id())
+
+    def look(self, place: Any) -> None:
+        """The camera stands at ``place``; the pipeline will see the person from there."""
+        self.place = place
+        partial = self.file.with_suffix(".part.npy")
+        np.save(partial, project(joint_array(self.person), place)[None])
+        partial.replace(self.file)
+
+    def node(self, *arguments: str) -> Any:
+        """The node, whose pipeline reads the keypoints anew for each image."""
+        pipeline = f"following_pipelines({str(self.file)!r})"
+        return node_process(self.domain, *arguments, pipeline=pipeline)
+
+    def wait(self) -> None:
+        for publisher in (self.images, self.infos, self.depths):
+            wait_until_heard(publisher)
+        self.infos.publish(camera_info(CAMERA.size_hw, CAMERA.fx))
+        time.sleep(0.3)
+
+    def send(
+        self, stamp: int, *, depth: bool = True, encoding: str = "16UC1", depth_shift: int = 0
+    ) -> Any:
+        """One image and its depth, depth first; returns the answer."""
+        if depth:
+            metres = Scene((self.person,), wall=2.6).image(self.place)[0]
+            self.depths.publish(depth_message(metres, stamp + depth_shift, encoding))
+            time.sleep(0.05)
+        pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8).tobytes()
+        before = len(self.poses)
+        fields = {"height": HEIGHT, "width": WIDTH, "step": 3 * WIDTH, "data": pixels}
+        self.images.publish(image(stamp, **fields))
+        wait_for(lambda: len(self.poses) > before, "the answer")
+        return self.poses[-1]
+
+    def tell(self, stamp: int, child: str = "optical", parent: str = "odom") -> None:
+        """Where the camera stands, on /tf."""
+        from scipy.spatial.transform import Rotation
+
+        message = TransformStamped()
+        message.header.frame_id, message.child_frame_id = parent, child
+        set_stamp(message, stamp)
+        turn, moved = message.transform.rotation, message.transform.translation
+        turn.x, turn.y, turn.z, turn.w = Rotation.from_matrix(self.place.rotation).as_quat()
+        moved.x, moved.y, moved.z = map(float, self.place.translation)
+        self.transforms.publish(TFMessage(transforms=[message]))
+
+
+def depth_message(metres: np.ndarray, stamp: int, encoding: str) -> Any:
+    height, width = metres.shape
+    values = (
+        np.nan_to_num(metres * 1000).round().astype("<u2")
+        if encoding == "16UC1"
+        else metres.astype("<f4")
+    )
+    message = Image(height=height, width=width, encoding=encoding)
+    message.step = width * values.itemsize
+    message.data = values.tobytes()
+    message.header.frame_id = "optical"
+    set_stamp(message, stamp)
+    return message
+
+
+def points_of(message: Any) -> np.ndarray:
+    return np.asarray(message.poses[0].keypoints_3d).reshape(-1, 3)
+
+
+def xyz(point: Any) -> np.ndarray:
+    return np.array([point.x, point.y, point.z])
+
+
+@pytest.mark.parametrize("encoding", ["16UC1", "32FC1"])
+def test_depth_puts_joints_in_space(far: FarEnd, tmp_path: Path, encoding: str) -> None:
+    camera = Camera(far, tmp_path)
+    markers = far.collect("/markers", MarkerArray)
+    with camera.node():
+        camera.wait()
+        message = camera.send(time.time_ns(), encoding=encoding)
+        wait_for(lambda: markers, "markers")
+        without = camera.send(time.time_ns(), depth=False)
+        late = camera.send(time.time_ns(), encoding=encoding, depth_shift=40_000_000)
+    points = points_of(message)
+    scene = Scene((camera.person,), wall=2.6)
+    pixels = project(joint_array(camera.person), camera.place)
+    expected, owner = scene.cast(pixels, camera.place)
+    known = np.isfinite(points).all(1)
+    body = [HALPE136.index(name) for name in BODY]  # not the ears, on the head's very edge
+    assert known[body].sum() >= 12
+    assert (owner[known] == 1).all()  # nobody stands on the wall or the floor
+    surface = np.median(np.abs(points[known, 2] - expected[known]))
+    assert surface < 0.005
+    assert np.abs(points[body][known[body], 2] - expected[body][known[body]]).max() < 0.01
+    position = xyz(message.poses[0].position)
+    assert (
+        np.abs(position[:2] - camera.place.inverse().points(camera.person.centre)[:2]).max() < 0.1
+    )
+    assert np.linalg.eigvalsh(message.poses[0].position_covariance.reshape(3, 3)).min() > 0
+    assert abs(abs(message.poses[0].heading) - np.pi) < 0.2  # faces the camera
+    assert message.spatial_frame == "optical"
+    assert {m.header.frame_id for m in markers[0].markers} == {"optical"}
+    depths = [p.z for m in markers[0].markers for p in m.points]
+    assert 1.7 < min(depths) < max(depths) < 2.2
+    for message in (without, late):  # no depth near enough: 2-D all the same
+        assert len(message.poses) == 1
+        assert len(message.poses[0].keypoints_3d) == 0
+        assert np.isnan(message.poses[0].position.x)
+
+
+def test_a_moving_camera_reports_a_standing_person(far: FarEnd, tmp_path: Path) -> None:
+    camera = Camera(far, tmp_path)
+    frames = ("-p", "target_frame:=odom", "-p", "fixed_frame:=odom")
+    with camera.node(*frames):
+        wait_until_heard(camera.transforms)
+        camera.wait()
+        begin = time.time_ns()
+        for i in range(18):  # drives past the person at one metre per second
+            camera.look(camera_at((0.0, -0.9 + 0.1 * i, 1.0)))
+            camera.tell(begin + i * STEP_NS)
+            message = camera.send(begin + i * STEP_NS)
+    person = message.poses[0]
+    assert message.spatial_frame == "odom"
+    assert np.linalg.norm(xyz(person.velocity)) < 0.15
+    assert np.isfinite(person.velocity_covariance).all()
+    assert np.linalg.norm(xyz(person.position)[:2] - camera.person.centre[:2]) < 0.15
+    assert abs(abs(person.heading) - np.pi) < 0.2
+
+
+def test_a_walking_person_before_a_standing_camera(far: FarEnd, tmp_path: Path) -> None:
+    camera = Camera(far, tmp_path)
+    with camera.node():
+        camera.wait()
+        begin = time.time_ns()
+        for i in range(16):
+            camera.person = make_person(at=(2.0, -0.7 + 0.1 * i), yaw=np.pi)
+            camera.look(camera.place)
+            message = camera.send(begin + i * STEP_NS)
+    velocity = xyz(message.poses[0].velocity)
+    # To the camera's left is +y in the world and -x in the optical frame.
+    assert np.abs(velocity - [-1.0, 0, 0]).max() < 0.2
+
+
+def test_a_missing_transform_is_told_and_never_holds_the_pose(far: FarEnd, tmp_path: Path) -> None:
+    camera = Camera(far, tmp_path)
+    found = far.collect("/diagnostics", DiagnosticArray)
+    with camera.node("-p", "target_frame:=map") as node:
+        camera.wait()
+        message = camera.send(time.time_ns())
+        said = "no transform from optical to map"
+        wait_for(lambda: said in getattr(far.status(found), "message", ""), "diagnostics")
+    assert len(message.poses) == 1
+    assert message.spatial_frame == "map"
+    assert np.isnan(message.poses[0].position.x)
+    assert sum(said in line for line in node.lines) == 1
+
+
+def test_depth_of_another_shape_is_refused_in_one_line(far: FarEnd, tmp_path: Path) -> None:
+    camera = Camera(far, tmp_path)
+    with camera.node() as node:
+        camera.wait()
+        for _ in range(3):
+            stamp = time.time_ns()
+            camera.depths.publish(depth_message(np.ones((200, 640), np.float32), stamp, "32FC1"))
+            time.sleep(0.05)
+            message = camera.send(stamp, depth=False)
+            assert len(message.poses) == 1
+            assert np.isnan(message.poses[0].position.x)
+    lines = [line for line in node.lines if "ERROR" in line]
+    assert len(lines) == 1
+    assert "640x200" in lines[0] or "200x640" in lines[0] or "(200, 640)" in lines[0]
+
+
+def test_a_body_height_gives_a_place_without_depth(far: FarEnd, tmp_path: Path) -> None:
+    camera = Camera(far, tmp_path)
+    with camera.node("-p", "spatial.body_height:=1.7"):
+        camera.wait()
+        person = camera.send(time.time_ns(), depth=False).poses[0]
+    assert len(person.keypoints_3d) == 0
+    spread = np.sqrt(person.position_covariance.reshape(3, 3)[2, 2])
+    assert abs(person.position.z - 2.0) < 2 * spread
+    assert 0.2 < spread < 0.6
+
+
+def test_the_target_is_a_pose_and_a_frame(far: FarEnd, tmp_path: Path) -> None:
+    camera = Camera(far, tmp_path)
+    targets = far.collect("/target", PoseStamped)
+    frames = far.collect("/tf", TFMessage)
+    with camera.node("-p", "target:=nearest") as node:
+        camera.wait()
+        wait_for(lambda: far.node.get_publishers_info_by_topic("/target"), "the target's topic")
+        stamp = time.time_ns()
+        camera.send(stamp)
+        wait_for(lambda: targets and frames, "the target")
+        assert far.set_parameter("target", "off") == ""
+        time.sleep(0.2)
+        camera.send(time.time_ns())
+        assert node.poll() is None
+    assert len(targets) == 1
+    assert stamp_ns(targets[0]) == stamp
+    assert targets[0].header.frame_id == "optical"
+    assert 1.7 < targets[0].pose.position.z < 2.1
+    (transform,) = frames[0].transforms
+    assert (transform.header.frame_id, transform.child_frame_id) == ("optical", "person_1")
+    assert transform.transform.translation.z == targets[0].pose.position.z
+
+
+def test_detections(far: FarEnd, tmp_path: Path) -> None:
+    from vision_msgs.msg import Detection2DArray
+
+    camera = Camera(far, tmp_path)
+    found = far.collect("/detections", Detection2DArray)
+    with camera.node("-p", "detections:=true"):
+        camera.wait()
+        wait_for(lambda: far.node.get_publishers_info_by_topic("/detections"), "the topic")
+        time.sleep(0.3)
+        message = camera.send(time.time_ns(), depth=False)
+        wait_for(lambda: found, "detections")
+    (detection,) = found[0].detections
+    assert detection.id == "1"
+    assert detection.results[0].hypothesis.class_id == "person"
+    box = message.poses[0].box
+    assert detection.bbox.size_x == pytest.approx(box.width)
+    assert detection.bbox.center.position.x == pytest.approx(box.x + box.width / 2)
+
+
+def test_humans_come_and_go_with_their_topics(far: FarEnd, tmp_path: Path) -> None:
+    messages = pytest.importorskip("hri_msgs.msg", reason="HRI_MSGS IS ABSENT")
+    camera = Camera(far, tmp_path)
+    bodies = far.collect("/humans/bodies/tracked", messages.IdsList)
+    persons = far.collect("/humans/persons/tracked", messages.IdsList)
+    skeletons = far.collect("/humans/bodies/b11/skeleton2d", messages.Skeleton2D)
+    frames = far.collect("/tf", TFMessage)
+
+    def topics() -> set[str]:
+        names = [name for name, _ in far.node.get_topic_names_and_types()]
+        infos = far.node.get_publishers_info_by_topic
+        return {name for name in names if name.startswith("/humans/") and infos(name)}
+
+    with camera.node("-p", "humans:=true"):
+        camera.wait()
+        wait_for(lambda: "/humans/bodies/tracked" in topics(), "the topics of nobody")
+        time.sleep(0.3)
+        begin = time.time_ns()
+        for i in range(3):
+            camera.send(begin + i * STEP_NS)
+        wait_for(lambda: skeletons and frames, "a skeleton")
+        assert {"/humans/bodies/b11/roi", "/humans/persons/p1/body_id"} <= topics()
+        assert bodies[-1].ids == ["b11"]
+        assert persons[-1].ids == ["p1"]
+        np.save(camera.file, np.zeros((0, len(HALPE136), 2)))
+        camera.send(begin + 4 * STEP_NS)
+        wait_for(lambda: not any("/b11/" in name for name in topics()), "the end of the body")
+        wait_for(lambda: bodies[-1].ids == [], "an empty list")
+    assert {t.child_frame_id for m in frames for t in m.transforms} == {"body_b11", "person_p1"}
+    assert len(skeletons[0].skeleton) == 18
