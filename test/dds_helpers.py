@@ -11,13 +11,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from alphapose_ros.dds.environment import RosEnvironment
 from alphapose_ros.dds.participant import Participant
+
+for _module in ("cyclonedds", "rosbags"):
+    if find_spec(_module) is None:
+        pytest.skip(f"{_module.upper()} IS ABSENT", allow_module_level=True)
 
 ROOT = Path(__file__).parents[1]
 IMAGE = "sensor_msgs/msg/Image"

@@ -21,7 +21,7 @@ from alphapose_ros.dds.environment import RosEnvironment
 from alphapose_ros.dds.participant import Participant
 from alphapose_ros.dds.types import MessageClasses, WireTypes, topic_name
 from alphapose_ros.output.markers import MarkerWriter
-from alphapose_ros.output.messages import pose_array, skeleton_message
+from alphapose_ros.output.messages import pose_array_cdr, skeleton_message
 
 TYPES = WireTypes()
 CLASSES = MessageClasses(TYPES)
@@ -47,15 +47,19 @@ def test_dds_names() -> None:
     assert made.__idl_typename__ == "alphapose_ros::msg::dds_::PoseArray_"
 
 
+POSES = "alphapose_ros/msg/PoseArray"
+MARKERS = "visualization_msgs/msg/MarkerArray"
+
+
 def messages() -> dict[str, Any]:
     result = FrameResult(Header("c", "optical", 3, (480, 640)), make_tracks(3, HALPE136))
     camera = Intrinsics(500, 500, 320, 240, (480, 640))
     data = np.arange(11, dtype=np.uint8)
     gid = TYPES.new("rmw_dds_common/msg/Gid", data=np.arange(16, dtype=np.uint8))
     return {
-        "alphapose_ros/msg/PoseArray": pose_array(result, CLASSES),
+        POSES: TYPES.deserialize(pose_array_cdr(result), POSES),
         "alphapose_ros/msg/Skeleton": skeleton_message(HALPE136, CLASSES),
-        "visualization_msgs/msg/MarkerArray": MarkerWriter().write(result, camera, CLASSES),
+        MARKERS: TYPES.deserialize(MarkerWriter().write(result, camera), MARKERS),
         "sensor_msgs/msg/Image": CLASSES.Image(encoding="x", height=1, width=2, data=data),
         "sensor_msgs/msg/CompressedImage": CLASSES.CompressedImage(format="png", data=data),
         "sensor_msgs/msg/CameraInfo": CLASSES.CameraInfo(distortion_model="m", d=np.ones(5)),

@@ -12,11 +12,10 @@ from fake_pipeline import make_tracks
 
 from alphapose_ros.base.records import FrameResult, Header, Intrinsics, TrackState
 from alphapose_ros.base.skeletons import HALPE136
-from alphapose_ros.dds.types import MessageClasses, WireTypes
+from alphapose_ros.dds.types import WireTypes
 from alphapose_ros.output.markers import ID_STRIDE, MarkerWriter
 
 TYPES = WireTypes()
-CLASSES = MessageClasses(TYPES)
 CAMERA = Intrinsics(500.0, 400.0, 320.0, 240.0, (480, 640))
 SPHERES, LINES, DELETE = 7, 5, 2
 
@@ -27,9 +26,10 @@ def result(count: int) -> FrameResult:
 
 
 def write(writer: MarkerWriter, of: FrameResult, camera: Intrinsics | None = CAMERA) -> list[Any]:
-    message = writer.write(of, camera, CLASSES)
-    again = TYPES.deserialize(TYPES.serialize(message), "visualization_msgs/msg/MarkerArray")
-    return list(again.markers)
+    cdr = writer.write(of, camera)
+    message = TYPES.deserialize(cdr, "visualization_msgs/msg/MarkerArray")
+    assert TYPES.serialize(message) == cdr  # byte for byte what another writer makes of it
+    return list(message.markers)
 
 
 def test_one_sphere_list_and_one_line_list_per_person_and_part() -> None:

@@ -211,8 +211,8 @@ def test_mistakes_are_told_before_anything_runs(tmp_path: Path) -> None:
 
 def test_lost_people_reach_the_message_while_asked_for(astronaut: Image) -> None:
     pytest.importorskip("rosbags")
-    from alphapose_ros.dds.types import MessageClasses, WireTypes
-    from alphapose_ros.output.messages import pose_array
+    from alphapose_ros.dds.types import WireTypes
+    from alphapose_ros.output.messages import pose_array_cdr
 
     config = PipelineConfig(tracker=TrackerConfig(publish_lost_s=1.0))
     tracked = PosePipeline(config)
@@ -220,7 +220,9 @@ def test_lost_people_reach_the_message_while_asked_for(astronaut: Image) -> None
     for number in range(5):
         tracked(Frame(astronaut, number * 100_000_000))
     result = tracked(Frame(black, 600_000_000))
-    (person,) = pose_array(result, MessageClasses(WireTypes())).poses
+    (person,) = (
+        WireTypes().deserialize(pose_array_cdr(result), "alphapose_ros/msg/PoseArray").poses
+    )
     assert (person.id, person.state) == (1, 3)
     assert not np.asarray(person.keypoints).reshape(-1, 3)[:, 2].any()
     assert len(tracked(Frame(black, 2_000_000_000)).tracks) == 0

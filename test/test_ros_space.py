@@ -315,3 +315,31 @@ def test_humans_come_and_go_with_their_topics(far: FarEnd, tmp_path: Path) -> No
         wait_for(lambda: bodies[-1].ids == [], "an empty list")
     assert {t.child_frame_id for m in frames for t in m.transforms} == {"body_b11", "person_p1"}
     assert len(skeletons[0].skeleton) == 18
+
+
+def test_our_own_bytes_of_markers_are_rclpys() -> None:
+    from fake_pipeline import result_for
+    from rclpy.serialization import deserialize_message, serialize_message
+
+    from alphapose_ros.base.records import Frame
+    from alphapose_ros.output.markers import MarkerWriter
+
+    frame = Frame(np.zeros((8, 16, 3), np.uint8), 10**9 + 5, frame_id="optical")
+    cdr = MarkerWriter().write(result_for(frame), CAMERA)
+    message = deserialize_message(cdr, MarkerArray)
+    assert serialize_message(message) == cdr
+    assert sum(len(m.points) for m in message.markers) > 136
+
+
+def test_our_own_bytes_of_poses_are_rclpys() -> None:
+    from fake_pipeline import result_for
+    from rclpy.serialization import deserialize_message, serialize_message
+
+    from alphapose_ros.base.records import Frame
+    from alphapose_ros.output.messages import pose_array_cdr
+
+    frame = Frame(np.zeros((8, 16, 3), np.uint8), 10**9 + 5, frame_id="optical")
+    cdr = pose_array_cdr(result_for(frame))
+    message = deserialize_message(cdr, PoseArray)
+    assert serialize_message(message) == cdr
+    assert message.poses[0].track_id == 11

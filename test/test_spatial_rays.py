@@ -74,6 +74,16 @@ def test_nobody_and_nan(model) -> None:
     np.testing.assert_allclose(rays[0, 1], 0, atol=1e-9)
 
 
+def test_what_a_lens_sees_at_its_side_has_no_ray() -> None:
+    """At 88 degrees from the axis z is next to nothing."""
+    pytest.importorskip("cv2")
+    lens = replace(CAMERA, fx=200.0, fy=200.0, distortion=(1e-9,), distortion_model="equidistant")
+    pixels = np.array([[321 + 200 * np.radians(angle), 238] for angle in (80, 88)])
+    rays = viewing_rays(pixels, lens)
+    assert rays[0, 0] == pytest.approx(np.tan(np.radians(80)), rel=1e-3)
+    assert np.isnan(rays[1]).all()
+
+
 def test_what_is_no_camera_is_refused() -> None:
     with pytest.raises(InputError, match="focal lengths > 0"):
         viewing_rays([[1.0, 2.0]], replace(CAMERA, fx=0.0))

@@ -22,9 +22,6 @@ LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 BODY = [f"{side}_{joint}" for joint in LIMBS for side in ("left", "right")] + ["nose"]
 
 
-# ---------------------------------------------------------------- geometry: rays (..., 3), z = 1
-
-
 def capsule(rays, origin, a, b, radius):
     """Ray parameter of the first hit; infinite where there is none."""
     axis = np.asarray(b) - a
@@ -60,9 +57,6 @@ def box(rays, origin, low, high):
     return np.where((enter <= leave) & (enter > 0), enter, np.inf)
 
 
-# ---------------------------------------------------------------- people
-
-
 @dataclass(frozen=True)
 class Person:
     """Joints by name and the capsules around them, in the world."""
@@ -83,13 +77,12 @@ class Person:
         return np.mean([self.joints[n] for n in names], 0)
 
 
-def arm_direction(pose):
-    """Of upper arm and forearm: forward, left (of a left arm), up."""
-    return {
-        "hang": ([0.0, 0.3, -1.0], [0.1, 0.1, -1.0]),
-        "side": ([0.0, 1.0, 0.0], [0.0, 1.0, 0.0]),
-        "reach": ([0.75, 0.5, -0.2], [1.0, 0.35, 0.1]),
-    }[pose]
+# Directions of upper arm and forearm: forward, left (of a left arm), up.
+ARM = {
+    "hang": ([0.0, 0.3, -1.0], [0.1, 0.1, -1.0]),
+    "side": ([0.0, 1.0, 0.0], [0.0, 1.0, 0.0]),
+    "reach": ([0.75, 0.5, -0.2], [1.0, 0.35, 0.1]),
+}
 
 
 def make_person(at=(0.0, 0.0), yaw=0.0, height=1.7, left="hang", right="hang"):
@@ -97,7 +90,7 @@ def make_person(at=(0.0, 0.0), yaw=0.0, height=1.7, left="hang", right="hang"):
     h, parts, joints = height, [], {}
     for side, sign, pose in (("left", 1, left), ("right", -1, right)):
         mirror = np.array([1.0, sign, 1.0])
-        upper, fore = (np.array(v) / np.linalg.norm(v) * mirror for v in arm_direction(pose))
+        upper, fore = (np.array(v) / np.linalg.norm(v) * mirror for v in ARM[pose])
         limb = {"shoulder": np.array([0, 0.129 * h * sign, 0.818 * h])}
         limb["elbow"] = limb["shoulder"] + 0.186 * h * upper
         limb["wrist"] = limb["elbow"] + 0.146 * h * fore
@@ -166,9 +159,6 @@ def _head(h, parts):
     return joints
 
 
-# ---------------------------------------------------------------- cameras and images
-
-
 def camera_at(at=(0.0, 0.0, 0.9), yaw=0.0, pitch=0.0):
     """Transform from the optical frame to the world; it looks along ``yaw``, down by ``pitch``."""
     c, s, cp, sp = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch)
@@ -220,7 +210,7 @@ class Scene:
         return nearest
 
     def image(self, camera, intrinsics=CAMERA, rng=None):
-        """Depth image (H, W) float32 m with a Kinect's noise if ``rng``, and what is seen."""
+        """Depth image (H, W) m, with a Kinect's noise if ``rng``, and what is seen."""
         depth, owner = self.cast(pixel_grid(intrinsics), camera, intrinsics)
         if rng is not None:
             depth = depth + kinect_noise(depth) * rng.normal(size=depth.shape)
@@ -232,8 +222,8 @@ def kinect_noise(depth):
 
 
 def pixel_grid(intrinsics):
-    height, width = intrinsics.size_hw
-    return np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(float)
+    rows, columns = np.indices(intrinsics.size_hw)
+    return np.stack([columns, rows], -1).astype(float)
 
 
 def project(points, camera, intrinsics=CAMERA):
@@ -270,9 +260,6 @@ def see(people, camera, skeleton=HALPE136, intrinsics=CAMERA):
     """Tracks of people as they are, without any noise."""
     points = np.stack([joint_array(p, skeleton) for p in people])
     return make_tracks(project(points, camera, intrinsics), skeleton)
-
-
-# ---------------------------------------------------------------- the renderer is right
 
 
 def test_a_ball_is_as_near_as_its_front(rng) -> None:

@@ -86,6 +86,13 @@ def test_half_a_torso_says_that_the_centre_is_elsewhere(pair, rng) -> None:
     assert set(places.evidence).isdisjoint(place(*people(rng, 1)[:2]).evidence)
 
 
+def test_corners_that_do_not_fit_together_are_doubted(rng) -> None:
+    rays, depths, _ = people(rng, 2, noise=False)
+    depths[1, COCO17.index("left_hip")] += 0.3
+    places = place(rays, depths)
+    assert places.noise[1, 2, 2] > (0.25 / 4) ** 2 > 10 * places.noise[0, 2, 2]
+
+
 def test_without_a_torso_the_body_is_asked(rng) -> None:
     rays, depths = np.full((2, 17, 2), np.nan), np.full((2, 17), np.nan)
     rays[0, :5], depths[0, :5] = rng.uniform(-0.02, 0.02, (5, 2)), rng.uniform(1.95, 2.05, 5)

@@ -14,9 +14,10 @@ from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.dds.types import MessageClasses, WireTypes
 from alphapose_ros.io.bag import BagWriter
 from alphapose_ros.io.source_base import INSTALL_OPENCV
-from alphapose_ros.output.messages import pose_array, ros_header, skeleton_message
+from alphapose_ros.output.messages import pose_array_cdr, ros_header, skeleton_message
 
 _JPEG_QUALITY = 90
+_POSES = "alphapose_ros/msg/PoseArray"
 
 
 class BagOutput:
@@ -45,7 +46,7 @@ class BagOutput:
             later = f"/{frame.camera.strip('/')}" if self._prefixes else ""
             self._prefixes[frame.camera] = later
         prefix = self._prefixes[frame.camera]
-        self._append(f"{prefix}/poses", pose_array(result, self._classes), stamp_ns)
+        self._writer.write(f"{prefix}/poses", _POSES, pose_array_cdr(result), stamp_ns)
         image = self._compressed(drawn, result)
         self._append(f"{prefix}/pose_image/compressed", image, stamp_ns)
         return True

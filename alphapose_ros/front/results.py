@@ -14,7 +14,7 @@ from alphapose_ros.front.intake import LiveFrame
 from alphapose_ros.io.image_messages import image_message
 from alphapose_ros.output.draw import draw_result
 from alphapose_ros.output.markers import MarkerWriter
-from alphapose_ros.output.messages import Classes, pose_array, ros_header, skeleton_message
+from alphapose_ros.output.messages import Classes, pose_array_cdr, ros_header, skeleton_message
 
 
 class Publisher(Protocol):
@@ -26,6 +26,9 @@ class Publisher(Protocol):
 
     def publish(self, message: Any) -> None:
         """Send it."""
+
+    def publish_cdr(self, cdr: bytes) -> None:
+        """Send a message that is serialized already."""
 
 
 MakePublisher = Callable[..., Publisher]  # (name, type, depth=..., latched=...)
@@ -65,9 +68,9 @@ class CameraResults:
         """Send one frame's messages; returns the result with the header that they carry."""
         result = replace(result, header=replace(result.header, stamp_ns=frame.header_stamp_ns))
         classes = self._classes
-        self.poses.publish(pose_array(result, classes, spatial))
+        self.poses.publish_cdr(pose_array_cdr(result, spatial))
         if self._markers.matched:
-            self._markers.publish(self._writer.write(result, frame.intrinsics, classes, spatial))
+            self._markers.publish_cdr(self._writer.write(result, frame.intrinsics, spatial))
         if self._image.matched:
             drawn = draw_result(frame.image, result)
             self._image.publish(image_message(drawn, classes, ros_header(result.header, classes)))

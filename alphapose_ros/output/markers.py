@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from alphapose_ros.base.records import FrameResult, Intrinsics, Spatial, TrackState
-from alphapose_ros.output.messages import Classes, ros_header
+from alphapose_ros.base.skeletons import Skeleton
+from alphapose_ros.output.marker_cdr import MarkerShape, marker_array_cdr
 from alphapose_ros.output.palette import identity_color
 
 FloatArray = NDArray[np.float32]
@@ -49,43 +48,35 @@ class MarkerWriter:
         self._shown: set[tuple[str, int]] = set()
 
     def write(
-        self,
-        result: FrameResult,
-        intrinsics: Intrinsics | None,
-        classes: Classes,
-        spatial: Spatial | None = None,
-    ) -> Any:
-        """Markers of one frame, with a DELETE for each that the frame before had.
+        self, result: FrameResult, intrinsics: Intrinsics | None, spatial: Spatial | None = None
+    ) -> bytes:
+        """CDR of one frame's markers, with a DELETE for each that the frame before had.
 
         Joints stand where ``spatial`` measured them, in its frame; without depth they lie on the
         plane, in the image's frame.
         """
         present = result.tracks.states != TrackState.LOST
-        tracks = result.tracks[present]
-        header = ros_header(result.header, classes)
-        added: dict[tuple[str, int], Any] = {}
+        tracks, frame_id = result.tracks[present], result.header.frame_id
+        shapes: list[MarkerShape] = []
         points: FloatArray | None = None
         if spatial is not None and spatial.has_depth:
-            points, header.frame_id = spatial.keypoints[present], spatial.frame
+            points, frame_id = spatial.keypoints[present], spatial.frame
         elif intrinsics is not None:
             points = self._on_plane(tracks.poses.keypoints, intrinsics)
         if points is not None:
+            skeleton = tracks.poses.skeleton
+            limbs = _limbs(skeleton)
             for row in range(len(tracks)):
-                base = int(tracks.track_ids[row]) % _LAST_ID * ID_STRIDE
-                color = _color(int(tracks.ids[row]), classes)
                 seen = tracks.poses.scores[row] >= max(self._min_score, 1e-6)
                 seen &= np.isfinite(points[row]).all(-1)
-                for key, kind, chosen in self._lists(tracks.poses.skeleton, points[row], seen):
-                    name, offset = key
-                    marker = self._marker(header, (name, base + offset), kind, chosen, classes)
-                    marker.color = color
-                    added[name, base + offset] = marker
-        gone = [
-            classes.Marker(header=header, ns=name, id=number, action=_DELETE)
-            for name, number in sorted(self._shown - added.keys())
-        ]
-        self._shown = set(added)
-        return classes.MarkerArray(markers=[*gone, *added.values()])
+                base = int(tracks.track_ids[row]) % _LAST_ID * ID_STRIDE
+                color = _color(int(tracks.ids[row]))
+                shapes += self._person(skeleton, limbs, points[row], seen, base, color)
+        shown = {(shape.namespace, shape.number) for shape in shapes}
+        gone = [MarkerShape(*key, _DELETE) for key in sorted(self._shown - shown)]
+        self._shown = shown
+        stamp_ns = result.header.stamp_ns
+        return marker_array_cdr([*gone, *shapes], stamp_ns, frame_id, self.lifetime_s)
 
     def _on_plane(self, keypoints: FloatArray, camera: Intrinsics) -> FloatArray:
         """(N, K, 2) px -> (N, K, 3) m, pinhole camera looking along z."""
@@ -95,41 +86,42 @@ class MarkerWriter:
         out[..., :2] = (keypoints - center) / focal * self.depth_m
         return out
 
-    def _lists(
-        self, skeleton: Any, points: FloatArray, seen: NDArray[np.bool_]
-    ) -> list[tuple[tuple[str, int], int, FloatArray]]:
-        """((part, id offset), marker type, (P, 3) points) of one person, empty lists left out."""
-        edges = np.asarray(skeleton.edges, np.intp).reshape(-1, 2)
+    def _person(
+        self,
+        skeleton: Skeleton,
+        limbs: dict[str, NDArray[np.intp]],
+        points: FloatArray,
+        seen: NDArray[np.bool_],
+        base: int,
+        color: tuple[float, float, float, float],
+    ) -> list[MarkerShape]:
+        """Spheres and limbs of each part of one person, empty lists left out."""
         found = []
         for index, (name, part) in enumerate(skeleton.parts.items()):
-            own = np.zeros(len(seen), bool)
-            own[part] = True
-            # A limb between two parts (an ankle and its heel) belongs to the later one.
-            ends = edges[(edges.max(1) >= part.start) & (edges.max(1) < part.stop)]
+            ends = limbs[name]
             ends = ends[seen[ends].all(1)]
-            found.append(((name, 2 * index), _SPHERE_LIST, points[own & seen]))
-            found.append(((name, 2 * index + 1), _LINE_LIST, points[ends].reshape(-1, 3)))
-        return [item for item in found if len(item[2])]
-
-    def _marker(
-        self, header: Any, key: tuple[str, int], kind: int, points: FloatArray, classes: Classes
-    ) -> Any:
-        seconds, fraction = divmod(self.lifetime_s, 1.0)
-        size = self._sizes[kind]
-        marker = classes.Marker(
-            header=header,
-            ns=key[0],
-            id=key[1],
-            type=kind,
-            action=_ADD,
-            scale=classes.Vector3(x=size, y=size, z=size),
-            lifetime=classes.Duration(sec=int(seconds), nanosec=int(fraction * 1e9)),
-            points=[classes.Point(x=x, y=y, z=z) for x, y, z in points.tolist()],
-        )
-        marker.pose.orientation.w = 1.0
-        return marker
+            for offset, kind, chosen in (
+                (2 * index, _SPHERE_LIST, points[part][seen[part]]),
+                (2 * index + 1, _LINE_LIST, points[ends].reshape(-1, 3)),
+            ):
+                if len(chosen):
+                    size = self._sizes[kind]
+                    found.append(MarkerShape(name, base + offset, _ADD, kind, size, color, chosen))
+        return found
 
 
-def _color(identity: int, classes: Classes) -> Any:
+def _limbs(skeleton: Skeleton) -> dict[str, NDArray[np.intp]]:
+    """Part -> (E, 2) joints of its limbs; one between two parts (an ankle and its heel) belongs
+    to the later.
+    """
+    edges = np.asarray(skeleton.edges, np.intp).reshape(-1, 2)
+    last = edges.max(1, initial=-1)
+    return {
+        name: edges[(last >= part.start) & (last < part.stop)]
+        for name, part in skeleton.parts.items()
+    }
+
+
+def _color(identity: int) -> tuple[float, float, float, float]:
     red, green, blue = (value / 255 for value in identity_color(identity))
-    return classes.ColorRGBA(r=red, g=green, b=blue, a=1.0)
+    return red, green, blue, 1.0

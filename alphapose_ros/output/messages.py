@@ -2,7 +2,7 @@
 """Results <-> messages of ``msg/``, for any set of message classes.
 
 Joints never become Python objects one by one: 136 joints of ten people are 1,360 a frame, which
-costs more than the networks. Whole arrays go into the messages' buffers.
+costs more than the networks. Whole arrays go into the messages' bytes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from alphapose_ros.base.boxes import xywh_to_xyxy, xyxy_to_xywh
 from alphapose_ros.base.records import FrameResult, Header, Poses, Spatial, Tracks
 from alphapose_ros.base.skeletons import Skeleton
+from alphapose_ros.output.cdr import CdrWriter
 
 
 class Classes(Protocol):
@@ -58,82 +59,51 @@ def stamp_of(message: Any) -> int:
     return int(stamp.sec) * 10**9 + int(stamp.nanosec)
 
 
-def pose_array(result: FrameResult, classes: Classes, spatial: Spatial | None = None) -> Any:
-    """The ``PoseArray`` of one frame, with all its rows.
+def pose_array_cdr(result: FrameResult, spatial: Spatial | None = None) -> bytes:
+    """The ``PoseArray`` of one frame, with all its rows, as CDR.
 
-    How long lost people are among them is the tracker's matter (``tracker.publish_lost_s``).
+    Bytes, because ten people as message objects cost as much as a camera image. How long lost
+    people are among them is the tracker's matter (``tracker.publish_lost_s``).
 
     Args:
         result: what the pipeline says.
-        classes: message constructors.
         spatial: where the same rows are in space, as far as that is known.
     """
-    tracks = result.tracks
+    tracks, header = result.tracks, result.header
     if spatial is None:
         joints = len(tracks.poses.skeleton)
-        spatial = Spatial.unknown(len(tracks), joints, result.header.frame_id)
-    height, width = result.header.size_hw
-    return classes.PoseArray(
-        header=ros_header(result.header, classes),
-        spatial_frame=spatial.frame,
-        skeleton=tracks.poses.skeleton.name,
-        image_width=int(width),
-        image_height=int(height),
-        poses=_people(tracks, spatial, classes),
-    )
+        spatial = Spatial.unknown(len(tracks), joints, header.frame_id)
+    height, width = header.size_hw
+    out = CdrWriter()
+    out.stamp(header.stamp_ns)
+    for text in (header.frame_id, spatial.frame, tracks.poses.skeleton.name):
+        out.string(text)
+    out.pack("3I", width, height, len(tracks))
+    _people(out, tracks, spatial)
+    return out.getvalue()
 
 
-def _people(tracks: Tracks, spatial: Spatial, classes: Classes) -> list[Any]:
+def _people(out: CdrWriter, tracks: Tracks, spatial: Spatial) -> None:
     poses = tracks.poses
     joints = np.concatenate([poses.keypoints, poses.scores[..., None]], 2)  # (N, K, 3)
-    boxes = xyxy_to_xywh(poses.boxes).tolist()
-    scores = poses.person_scores.tolist()
-    none = np.zeros(0, np.float32)
     points = spatial.keypoints if spatial.has_depth else np.zeros((len(tracks), 0), np.float32)
-    covariances = spatial.position_covariances.reshape(-1, 9)
-    velocity_covariances = spatial.velocity_covariances.reshape(-1, 9)
-    positions, velocities = spatial.positions.tolist(), spatial.velocities.tolist()
-    headings = spatial.headings.tolist()
-    columns = zip(
-        tracks.ids.tolist(),
-        tracks.track_ids.tolist(),
-        tracks.states.tolist(),
-        tracks.identity_confidence.tolist(),
-        tracks.ages_s.tolist(),
-        tracks.since_seen_s.tolist(),
-        strict=True,
+    boxes, scores = xyxy_to_xywh(poses.boxes), poses.person_scores
+    ids, track_ids, states = (
+        values.tolist() for values in (tracks.ids, tracks.track_ids, tracks.states)
     )
-    return [
-        classes.PersonPose(
-            id=identity,
-            track_id=track,
-            state=state,
-            score=scores[row],
-            identity_confidence=confidence,
-            box=_box(boxes[row], classes),
-            keypoints=classes.sequence(joints[row]),
-            keypoint_std=classes.sequence(none),
-            keypoints_3d=classes.sequence(points[row]),
-            position=_xyz(classes.Point, positions[row]),
-            position_covariance=covariances[row],
-            velocity=_xyz(classes.Vector3, velocities[row]),
-            velocity_covariance=velocity_covariances[row],
-            heading=headings[row],
-            age=age,
-            since_seen=since,
-        )
-        for row, (identity, track, state, confidence, age, since) in enumerate(columns)
-    ]
-
-
-def _xyz(make: Any, values: list[float]) -> Any:
-    x, y, z = values
-    return make(x=x, y=y, z=z)
-
-
-def _box(box: list[float], classes: Classes) -> Any:
-    x, y, width, height = box
-    return classes.BoundingBox(x=x, y=y, width=width, height=height)
+    for row in range(len(tracks)):
+        out.pack("2I", ids[row], track_ids[row])
+        out.pack("B", states[row])
+        out.pack("2f", scores[row], tracks.identity_confidence[row])
+        out.array(boxes[row], "<f4")
+        out.sequence(joints[row], "<f4")
+        out.pack("I", 0)  # keypoint_std
+        out.sequence(points[row], "<f4")
+        out.array(spatial.positions[row], "<f8")
+        out.array(spatial.position_covariances[row], "<f4")
+        out.array(spatial.velocities[row], "<f8")
+        out.array(spatial.velocity_covariances[row], "<f4")
+        out.pack("3f", spatial.headings[row], tracks.ages_s[row], tracks.since_seen_s[row])
 
 
 def skeleton_message(skeleton: Skeleton, classes: Classes) -> Any:

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 _NAMES = {
-    "alphapose_ros": "PoseArray PersonPose BoundingBox Skeleton SkeletonPart",
+    "alphapose_ros": "Skeleton SkeletonPart",
     "hri_msgs": "FacialLandmarks IdsList IdsMatch NormalizedPointOfInterest2D "
     "NormalizedRegionOfInterest2D Skeleton2D",
-    "std_msgs": "Bool ColorRGBA Float32 Header String",
-    "builtin_interfaces": "Time Duration",
+    "std_msgs": "Bool Float32 Header String",
+    "builtin_interfaces": "Time",
     "geometry_msgs": "Point Vector3 Pose Quaternion PoseStamped Transform TransformStamped",
-    "visualization_msgs": "Marker MarkerArray",
     "sensor_msgs": "Image CompressedImage CameraInfo",
     "vision_msgs": "BoundingBox2D Detection2D Detection2DArray ObjectHypothesis "
     "ObjectHypothesisWithPose",

@@ -42,6 +42,10 @@ class RosPublisher:
         """Send it."""
         self._publisher.publish(message)
 
+    def publish_cdr(self, cdr: bytes) -> None:
+        """Send a message that is serialized already."""
+        self._publisher.publish(cdr)
+
     def destroy(self) -> None:
         """Leave the graph."""
         self._node.destroy_publisher(self._publisher)

@@ -57,6 +57,7 @@ class Bones:
         skeleton: it.
         levels: the tree, from the root outwards; the face is not in it.
         torso: (4,) shoulders and hips, left before right; -1 where the skeleton lacks one.
+        trunk: joints from neck to hips.
         legs: (2, 4) left and right: shoulder, hip, knee, ankle; -1 where it lacks one.
         anchors: (A,) joints that place a person whose torso is not seen: the body's, or all.
         arms: (K,) whether a joint is of an arm or hand, below the shoulder.
@@ -68,6 +69,7 @@ class Bones:
     skeleton: Skeleton
     levels: tuple[Level, ...] = field(init=False)
     torso: IndexArray = field(init=False)
+    trunk: IndexArray = field(init=False)
     legs: IndexArray = field(init=False)
     anchors: IndexArray = field(init=False)
     arms: NDArray[np.bool_] = field(init=False)
@@ -98,6 +100,7 @@ class Bones:
         values = {
             "levels": _levels(skeleton, place),
             "torso": index(*TORSO),
+            "trunk": index(*(name for name in (*TORSO, "neck", "pelvis") if name in place)),
             "legs": np.stack([index(*leg) for leg in legs]),
             "anchors": parts.get("body", every),
             "arms": np.array([_is_of_arm(name) for name in skeleton.keypoint_names]),

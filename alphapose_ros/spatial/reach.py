@@ -37,12 +37,14 @@ class Anchor:
     Attributes:
         depth: (N,) m of the torso, NaN where nothing tells.
         pixel: (N, 2) px.
+        by_torso: (N,) whether the torso told the depth.
         cover: (N,) m by which the rest of the body may begin behind ``depth``, because a
             shoulder and an arm hide the torso of who is seen from the side.
     """
 
     depth: FloatArray
     pixel: FloatArray
+    by_torso: BoolArray
     cover: FloatArray
 
 
@@ -50,7 +52,8 @@ def find_anchor(view: DepthView, pixels: FloatArray, usable: BoolArray, bones: B
     """The torso's depth: what most of the points between shoulders and hips agree on.
 
     The shoulders' side counts twice the hips', because tables hide the lower half. Where the torso
-    tells nothing, the joints of the body (of a hand, say) are asked instead.
+    tells nothing, the joints of the body (of a hand, say) are asked instead, and the tree begins
+    at the first that agrees: skeletons begin with the head.
 
     Args:
         view: the depth image.
@@ -59,6 +62,7 @@ def find_anchor(view: DepthView, pixels: FloatArray, usable: BoolArray, bones: B
     """
     places, weights = _torso_points(pixels, usable, bones)
     depth = _agreed(view.at(places), weights, view)
+    by_torso = np.isfinite(depth)
     joints, seen = pixels[:, bones.anchors], usable[:, bones.anchors]
     found = view.at(joints)
     if np.isnan(depth).any():
@@ -66,12 +70,10 @@ def find_anchor(view: DepthView, pixels: FloatArray, usable: BoolArray, bones: B
 
     torso = _chosen(usable, bones.torso)
     middle = _mean_pixel(pixels[:, bones.torso], torso)
-    off = np.abs(found - depth[:, None])
-    apart = np.linalg.norm(joints - _mean_pixel(joints, seen)[:, None], axis=-1)
-    apart = np.where(seen & (off <= _CLUSTER_M), apart, np.inf)
-    nearest = np.take_along_axis(joints, apart.argmin(1)[:, None, None], 1)[:, 0]
-    pixel = np.where((torso.sum(1) > 1)[:, None], middle, nearest)
-    return Anchor(depth, pixel, _cover(pixels[:, bones.torso], torso))
+    agrees = seen & (np.abs(found - depth[:, None]) <= _CLUSTER_M)
+    first = np.take_along_axis(joints, agrees.argmax(1)[:, None, None], 1)[:, 0]
+    pixel = np.where(by_torso[:, None], middle, first)
+    return Anchor(depth, pixel, by_torso, _cover(pixels[:, bones.torso], torso))
 
 
 def reached(
@@ -89,8 +91,11 @@ def reached(
     is the background, and so is all that follows. Where it falls by more, something is in front;
     behind it the body goes on at its old depth. A joint there is hidden if it is nearer than that
     by more than ``config.occlusion``. Seen from the side, trunk, head and legs may begin behind
-    the arm.
+    the arm. A torso that did not tell its depth is passed over where it disagrees.
     """
+    off = np.abs(depths[:, bones.trunk] - anchor.depth[:, None])
+    usable = usable.copy()
+    usable[:, bones.trunk] &= anchor.by_torso[:, None] | (off <= _CLUSTER_M)
     walk = _Walk(view, anchor, bones, config)
     for level in bones.levels:
         walk.go(level, pixels, depths, usable)
@@ -108,8 +113,10 @@ class _Walk:
         self._radius = view.radius(anchor.depth)
         self._margin = (_SIGMAS * view.noise(anchor.depth))[:, None]
         self._limit = config.jump + self._margin
-        cover = np.where(bones.arms, 0, (anchor.depth + anchor.cover)[:, None])
-        self._cover = cover + self._margin
+        self._base = anchor.depth[:, None] - self._limit
+        covered = (anchor.cover > config.jump)[:, None] & ~bones.arms
+        cover = (anchor.depth + anchor.cover)[:, None] + self._margin
+        self._cover = np.where(covered, cover, 0)
         self._pixels = np.repeat(anchor.pixel[:, None], joints + 1, 1)
         self._surface = np.repeat(anchor.depth[:, None], joints + 1, 1)
         self._behind = np.full((people, joints + 1), np.nan)  # the body's depth behind what hides
@@ -147,11 +154,12 @@ class _Walk:
     ) -> tuple[FloatArray, FloatArray, BoolArray]:
         """One point further; NaN, an unknown depth, compares as False and changes nothing."""
         limit = self._limit
-        farther = found > np.maximum(surface + limit, cover)
+        beside = np.where(surface > self._base, cover, 0)  # the way is still at the torso's depth
+        farther = found > np.maximum(surface + limit, beside)
         back = farther & (np.abs(found - behind) <= limit)
         lost = lost | (farther & ~back)
         behind = np.where((found < surface - limit) & np.isnan(behind), surface, behind)
-        surface = np.where(np.isfinite(found) & (~farther | back), found, surface)
+        surface = np.where(np.isfinite(found), found, surface)
         return surface, np.where(surface > behind - limit, np.nan, behind), lost
 
 
