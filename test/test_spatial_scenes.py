@@ -18,8 +18,8 @@ from alphapose_ros.base.transform import RigidTransform
 CAMERA = Intrinsics(475.0, 475.0, 319.5, 239.5, (480, 640))
 PERSON, FLOOR, WALL, TABLE, NOTHING = 1, 2, 3, 4, 0
 SECOND = 1_000_000_000
-LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-BODY = [f"{side}_{joint}" for joint in LIMBS for side in ("left", "right")] + ["nose"]
+LIMBS = "shoulder elbow wrist hip knee ankle".split()
+BODY = ["nose", *(f"{side}_{joint}" for joint in LIMBS for side in ("left", "right"))]
 
 
 def capsule(rays, origin, a, b, radius):
@@ -32,8 +32,7 @@ def capsule(rays, origin, a, b, radius):
     t = _quadratic((d * d).sum(-1), d @ o, o @ o - radius**2)
     along = (rays @ axis) * np.where(np.isfinite(t), t, 0) + offset @ axis
     hits = [np.where((along >= 0) & (along <= length), t, np.inf)]
-    for end in (a, b):
-        gap = origin - np.asarray(end)
+    for gap in (origin - np.asarray(a), origin - np.asarray(b)):
         hits.append(_quadratic((rays * rays).sum(-1), rays @ gap, gap @ gap - radius**2))
     return np.min(hits, 0)
 

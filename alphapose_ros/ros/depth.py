@@ -20,7 +20,8 @@ from alphapose_ros.io.image_messages import decode_depth
 from alphapose_ros.output.messages import stamp_of
 from alphapose_ros.ros.subscription import AdaptiveSubscription
 
-_KEPT = 30  # one second of a fast camera: longer than any result takes
+_KEPT_S = Duration(seconds=1)  # longer than a result takes
+_KEPT = 128  # and no more than this at any rate
 
 
 class _Cache(message_filters.Cache):
@@ -31,9 +32,12 @@ class _Cache(message_filters.Cache):
         super().__init__(source, size)
 
     def add(self, message: Any) -> None:
-        """Keep a message."""
+        """Keep a message, and forget what is older than any image in work."""
         with self.lock:
             super().add(message)
+            newest = self.cache_times[-1]
+            while newest - self.cache_times[0] > _KEPT_S or newest < self.cache_times[0]:
+                del self.cache_times[0], self.cache_msgs[0]
 
 
 class DepthInput:

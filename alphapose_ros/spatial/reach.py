@@ -91,11 +91,10 @@ def reached(
     is the background, and so is all that follows. Where it falls by more, something is in front;
     behind it the body goes on at its old depth. A joint there is hidden if it is nearer than that
     by more than ``config.occlusion``. Seen from the side, trunk, head and legs may begin behind
-    the arm. A torso that did not tell its depth is passed over where it disagrees.
+    the arm. A torso that did not tell its depth is passed over.
     """
-    off = np.abs(depths[:, bones.trunk] - anchor.depth[:, None])
     usable = usable.copy()
-    usable[:, bones.trunk] &= anchor.by_torso[:, None] | (off <= _CLUSTER_M)
+    usable[:, bones.trunk] &= anchor.by_torso[:, None]
     walk = _Walk(view, anchor, bones, config)
     for level in bones.levels:
         walk.go(level, pixels, depths, usable)
