@@ -16,6 +16,7 @@ from alphapose_ros.base.errors import InputError
 from alphapose_ros.dds.types import MessageClasses, WireTypes
 from alphapose_ros.io.image_messages import (
     compressed_message,
+    decode_depth,
     decode_image,
     image_message,
     intrinsics_of,
@@ -168,3 +169,51 @@ def test_without_stamps_the_time_of_receipt_counts() -> None:
     assert first.missing
     assert second.accepted
     assert (first.stamp_ns, second.stamp_ns) == (3 * S, 3 * S + 5)
+
+
+def depth_image(values: np.ndarray, encoding: str, **changes: Any) -> SimpleNamespace:
+    height, width = values.shape
+    fields = {
+        "encoding": encoding,
+        "is_bigendian": 0,
+        "height": height,
+        "width": width,
+        "step": width * values.itemsize,
+        "data": np.frombuffer(values.tobytes(), np.uint8),
+    }
+    return SimpleNamespace(**{**fields, **changes})
+
+
+def test_depth_in_millimetres_and_in_metres() -> None:
+    expected = np.array([[0.0, 1.5, 4.0], [0.001, 65.535, 2.0]], np.float32)
+    millimetres = np.rint(expected * 1000)
+    for kind, big in (("<u2", 0), (">u2", 1)):
+        message = depth_image(millimetres.astype(kind), "16UC1", is_bigendian=big)
+        np.testing.assert_allclose(decode_depth(message), expected, rtol=1e-6)
+    metres = expected.copy()
+    metres[0, 0] = np.nan
+    found = decode_depth(depth_image(metres, "32FC1"))
+    np.testing.assert_array_equal(found, metres)
+    assert found.dtype == np.float32
+
+
+def test_padded_rows_of_depth_are_left_out() -> None:
+    padded = np.arange(12, dtype="<u2").reshape(2, 6)
+    message = depth_image(padded, "16UC1", width=4)
+    np.testing.assert_allclose(decode_depth(message), padded[:, :4] / 1000, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"encoding": "rgb8"}, "got 'rgb8'"),
+        ({"data": np.zeros(5, np.uint8)}, "truncated depth image: expected 12 bytes"),
+        ({"step": 2}, "truncated depth image"),
+        ({"height": 0}, "1x1 to"),
+    ],
+)
+def test_bad_depth_is_refused(changes: dict[str, Any], says: str) -> None:
+    message = depth_image(np.zeros((2, 3), "<u2"), "16UC1")
+    vars(message).update(changes)
+    with pytest.raises(InputError, match=says):
+        decode_depth(message)

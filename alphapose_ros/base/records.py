@@ -192,7 +192,8 @@ class Spatial(Rows):
         position_covariances: (N, 3, 3) m^2.
         velocities: (N, 3) m/s over ground, along the axes of ``frame``.
         velocity_covariances: (N, 3, 3) (m/s)^2.
-        headings: (N,) rad about the up axis of ``frame``, which way the body faces.
+        headings: (N,) rad about the up axis of ``frame``, counter-clockwise from above, which way
+            the torso faces: 0 is x in frames with z up, the view's direction in optical ones.
         frame: name of the coordinate frame.
         has_depth: whether ``keypoints`` were measured; else they are all NaN.
     """

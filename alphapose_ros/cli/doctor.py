@@ -47,6 +47,10 @@ class Package(NamedTuple):
     needed: bool = False
 
 
+def _apt(name: str) -> str:
+    return f"sudo apt install ros-$ROS_DISTRO-{name}"
+
+
 _STANDALONE = "pip install 'alphapose_ros[standalone]'"
 PACKAGES = (
     Package("numpy", ("numpy",), "arrays", "pip install numpy", True),
@@ -64,11 +68,38 @@ PACKAGES = (
     ),
     Package("cyclonedds", ("cyclonedds",), "the dds front", _STANDALONE),
     Package("rosbags", ("rosbags",), "bags, messages of the dds front", _STANDALONE),
-    Package("onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "ONNX models",
-            "pip install 'alphapose_ros[onnx]'"),
+    Package(
+        "onnxruntime",
+        ("onnxruntime", "onnxruntime-gpu"),
+        "ONNX models",
+        "pip install 'alphapose_ros[onnx]'",
+    ),
     Package("tqdm", ("tqdm",), "progress bars", "pip install tqdm"),
-    Package("rclpy", ("rclpy",), "the ros front (not part of this version)", ""),
-)  # fmt: skip
+    Package("rclpy", ("rclpy",), "the ros front", ""),
+    Package(
+        "alphapose_ros.msg",
+        (),
+        "the ros front",
+        "build this package with colcon and source the workspace's install/setup.bash",
+    ),
+    Package(
+        "message_filters", ("message_filters",), "the ros front: depth", _apt("message-filters")
+    ),
+    Package("tf2_ros", ("tf2_ros_py",), "the ros front: transforms", _apt("tf2-ros-py")),
+    Package(
+        "diagnostic_updater",
+        ("diagnostic_updater",),
+        "the ros front: diagnostics",
+        _apt("diagnostic-updater"),
+    ),
+    Package("cv_bridge", ("cv_bridge",), "the ros front: rare image encodings", _apt("cv-bridge")),
+    Package("vision_msgs", ("vision_msgs",), "the parameter detections", _apt("vision-msgs")),
+    Package("hri_msgs", ("hri_msgs",), "the parameter humans", _apt("hri-msgs")),
+    Package("bondpy", ("bondpy",), "the parameter bond", _apt("bondpy")),
+)
+# Only asked for where there is a ROS 2.
+_ROS_PACKAGES = ("rclpy", *(p.module for p in PACKAGES if "ros-$ROS" in p.install),
+                 "alphapose_ros.msg")  # fmt: skip
 
 
 def register(commands: Commands) -> None:
@@ -84,7 +115,8 @@ def register(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the report."""
-    findings = [_python(), *map(_package, PACKAGES), _device(), _ros(), *_weights()]
+    packages = [p for p in PACKAGES if p.module not in _ROS_PACKAGES or find_spec("rclpy")]
+    findings = [_python(), *map(_package, packages), _device(), _ros(), *_weights()]
     say(f"alphapose_ros {__version__} on {platform.platform()}")
     marks = {True: "ok", False: "--"}
     rows = [
