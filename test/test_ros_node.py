@@ -412,3 +412,43 @@ def test_markers_and_the_annotated_image_for_those_who_listen(domain: int, far: 
     assert {p.z for m in markers[-1].markers for p in m.points} == {2.0}
     assert {m.header.frame_id for m in markers[-1].markers} == {"optical"}
     assert (drawn[0].width, drawn[0].height, drawn[0].encoding) == (16, 8, "rgb8")
+
+
+def test_a_bag_in_a_loop_with_its_clock(domain: int, far: FarEnd) -> None:
+    from rosgraph_msgs.msg import Clock
+
+    poses = far.collect("/poses", PoseArray)
+    found = far.collect("/diagnostics", DiagnosticArray)
+    images, clock = far.publisher("/image"), far.publisher("/clock", Clock, "best_effort")
+
+    def tick(stamp: int) -> None:
+        message = Clock()
+        message.clock.sec, message.clock.nanosec = divmod(stamp, 10**9)
+        clock.publish(message)
+        time.sleep(0.05)  # the bag's clock is ahead of its images
+
+    def said() -> str:
+        node, camera = far.status(found, "node"), far.status(found)
+        return f"{node.message} {camera.message}" if node and camera else ""
+
+    arguments = ("-p", "use_sim_time:=true", "-p", "device:=cpu")
+    with node_process(domain, *arguments) as node:
+        wait_until_heard(images)
+        wait_for(clock.get_subscription_count, "the node's clock")
+        for turn in range(2):
+            for i in range(1, 6):
+                tick(i * 10**9)
+                images.publish(image(i * 10**9, 10 * turn + i))
+                wait_for(lambda n=5 * turn + i: len(poses) == n, "every image of the loop")
+            wait_for(lambda t=turn: ("set back" in said()) if t else said(), "diagnostics")
+
+        def steady() -> bool:
+            steady.now += 10**8  # type: ignore[attr-defined]
+            tick(steady.now)  # type: ignore[attr-defined]
+            images.publish(image(steady.now, 1))  # type: ignore[attr-defined]
+            return said() == "running running"
+
+        steady.now = 6 * 10**9  # type: ignore[attr-defined]
+        wait_for(steady, "a healthy node on simulated time")
+    assert [nose_x(m) for m in poses][:10] == [1, 2, 3, 4, 5, 11, 12, 13, 14, 15]
+    assert sum("clock was set back" in line for line in node.lines) == 1
