@@ -82,6 +82,14 @@ def test_a_foreshortened_trunk_leaves_it_to_the_legs() -> None:
     assert spatial.positions[0, 2] == pytest.approx(3.0, rel=0.15)
 
 
+def test_noise_of_a_short_segment_does_not_win(rng) -> None:
+    """The longest of many noisy lengths is too long; whole chains are trusted more."""
+    pixels = project(joint_array(make_person((4.0, 0.0), np.pi), COCO17), camera_at())
+    noisy = pixels + rng.normal(0, 2.0, (400, 17, 2))
+    depths = guess(noisy).positions[:, 2]
+    assert np.mean(depths) == pytest.approx(4.0, rel=0.04)
+
+
 def test_shoulders_alone_are_no_evidence() -> None:
     pixels = project(joint_array(make_person((3.0, 0.0), np.pi), COCO17), camera_at())
     scores = scores_without("hip", *LEGS)

@@ -18,6 +18,7 @@ BoolArray = NDArray[np.bool_]
 # shoulder .818, hip .530, knee .285, ankle .039 above the ground, shoulders .259 apart.
 _SEGMENTS = np.array([0.288, 0.245, 0.246])  # trunk, thigh, shank
 _SHOULDERS = 0.259
+_SIGMAS = 3.0  # by which noise may have lengthened a segment
 # Stretches of the chain trunk - thigh - shank that may be seen: (6, 3).
 _STRETCHES = np.array(
     [[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [0, 1, 1], [1, 1, 1]], np.float64
@@ -52,7 +53,7 @@ def guess_places(
         error = np.sqrt(2) * np.hypot(
             config.joint_noise / metres, config.pixel_noise / (focal * length)
         )
-        closeness = length / metres * (1 - error)  # 1 / m
+        closeness = length / metres * (1 - _SIGMAS * error)  # 1 / m
     closeness = np.where(np.isfinite(closeness), closeness, -np.inf)
     best = closeness.argmax(1)[:, None]
     seen = np.take_along_axis(closeness, best, 1)[:, 0] > 0
