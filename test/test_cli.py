@@ -192,6 +192,8 @@ def test_doctor_names_the_remedy(
     monkeypatch.setattr(
         doctor, "find_spec", lambda name: None if name == "onnxruntime" else real(name)
     )
+    for name in doctor._VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ROS_DOMAIN_ID", "42")
     assert cli.main(["doctor"]) == 1  # a damaged weight file concerns everybody
     out = capsys.readouterr().out

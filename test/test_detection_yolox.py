@@ -114,6 +114,7 @@ def test_missing_files_are_named(tmp_path):
         create_detector(DetectorConfig(weights=str(tmp_path / "nowhere.safetensors")))
     with pytest.raises(ConfigError, match=r"detector\.weights"):
         create_detector(DetectorConfig(name="onnx"))
+    pytest.importorskip("onnxruntime", reason="ONNX DETECTOR NOT CHECKED: no onnxruntime")
     with pytest.raises(WeightsError, match=r"nowhere\.onnx"):
         create_detector(DetectorConfig(name="onnx", weights=str(tmp_path / "nowhere.onnx")))
 

@@ -31,6 +31,9 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+pytest.importorskip("onnx", reason="ONNX EXPORT NOT CHECKED: no onnx")
+
+
 def onnx_run(path: Path, crops: torch.Tensor) -> list[np.ndarray]:
     runtime = pytest.importorskip("onnxruntime", reason="ONNX EXPORT NOT CHECKED: no onnxruntime")
     options = runtime.SessionOptions()
