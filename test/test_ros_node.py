@@ -452,3 +452,27 @@ def test_a_bag_in_a_loop_with_its_clock(domain: int, far: FarEnd) -> None:
         wait_for(steady, "a healthy node on simulated time")
     assert [nose_x(m) for m in poses][:10] == [1, 2, 3, 4, 5, 11, 12, 13, 14, 15]
     assert sum("clock was set back" in line for line in node.lines) == 1
+
+
+def test_a_manager_keeps_its_bond_from_activate_to_deactivate(domain: int, far: FarEnd) -> None:
+    bondpy = pytest.importorskip("bondpy.bondpy", reason="BONDPY IS ABSENT")
+    ends: list[str] = []
+    with node_process(domain, "-p", "autostart:=false", "-p", "bond:=true"):
+        assert far.transition("configure")
+        bond = bondpy.Bond(
+            far.node,
+            "bond",
+            "alphapose_ros",
+            on_broken=lambda: ends.append("broken"),
+            on_formed=lambda: ends.append("formed"),
+        )
+        bond.start()
+        assert far.transition("activate")
+        wait_for(lambda: ends == ["formed"], "the bond")
+        time.sleep(1)
+        assert ends == ["formed"]
+        assert far.transition("deactivate")
+        wait_for(lambda: ends == ["formed", "broken"], "the end of the bond")
+        assert far.transition("activate")
+        assert far.transition("deactivate")
+        assert far.transition("cleanup")

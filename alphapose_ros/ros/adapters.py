@@ -131,13 +131,21 @@ class Humans:
         for name, message in frame.messages:
             self._publishers[name].publish(message)
         for name in frame.vanished:
-            self._publishers.pop(name).destroy()
+            self._retire(self._publishers.pop(name))
 
     def close(self) -> None:
         """Remove all topics."""
         for publisher in self._publishers.values():
             publisher.destroy()
         self._publishers = {}
+
+    def _retire(self, publisher: RosPublisher) -> None:
+        """Destroy it on the executor's thread, which may be waiting for its events just now."""
+        executor = self._node.executor
+        if executor is None:
+            publisher.destroy()
+        else:
+            executor.create_task(publisher.destroy)
 
     def _wanted(self, name: str) -> bool:
         publisher = self._publishers.get(name)

@@ -25,10 +25,12 @@ class ManagerBond:
             needed_for="the parameter bond",
             install="sudo apt install ros-$ROS_DISTRO-bondpy",
         )
-        self._node, self._bond = node, None
+        self._node = node
+        self._bond: Any = None
 
     def form(self) -> None:
         """Offer the bond."""
+        self.close()
         bond: Any = self._bondpy.Bond(self._node, "bond", self._node.get_name())
         bond.heartbeat_period = _HEARTBEAT_S
         bond.heartbeat_timeout = _TIMEOUT_S
@@ -36,7 +38,22 @@ class ManagerBond:
         self._bond = bond
 
     def part(self) -> None:
-        """End the bond, if there is one."""
+        """End the bond, if there is one; it goes on telling the manager so for a moment."""
+        if self._bond is not None:
+            self._bond.break_bond()
+
+    def close(self) -> None:
+        """Forget the bond. On the executor's thread.
+
+        Its own ``shutdown`` destroys what the executor still waits for, and so ends the node.
+        """
         bond, self._bond = self._bond, None
-        if bond is not None:
-            bond.shutdown()
+        if bond is None:
+            return
+        with bond.lock:
+            bond.is_shutdown = True  # ends its thread
+            bond.condition.notify_all()
+        for timer in (bond.connect_timer, bond.heartbeat_timer, bond.disconnect_timer):
+            timer.cancel()
+        self._node.destroy_subscription(bond.sub)
+        self._node.destroy_publisher(bond.pub)

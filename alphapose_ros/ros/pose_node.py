@@ -178,6 +178,8 @@ class PoseNode(LifecycleNode):
     def destroy_node(self) -> None:
         """Free everything, whatever the state."""
         self._transition("close", self._release)
+        if self._bond is not None:
+            self._bond.close()
         self._log_handler.detach()
         super().destroy_node()
 
