@@ -104,6 +104,8 @@ def test_a_signal_closes_the_outputs(
         return real(self, frame)
 
     real = OnePerson.__call__
+    # A process that a shell started in the background ignores SIGINT from its birth.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(OnePerson, "__call__", interrupted)
     video = tmp_path / "o.mp4"
@@ -111,6 +113,8 @@ def test_a_signal_closes_the_outputs(
         ended = cli.main(["run", str(images), "--video", str(video)])
     except SystemExit as end:
         ended = end.code
+    finally:
+        signal.signal(signal.SIGINT, inherited)
     assert ended == code
     with open_source(str(video)) as source:
         assert len(list(source)) == 1
