@@ -62,7 +62,8 @@ def serve(make_pipeline: MakePipeline, arguments: Sequence[str] | None = None) -
         AlphaPoseError: bad parameters.
     """
     with stop_signals(last=True) as stop:
-        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+        words = None if arguments is None else list(arguments)
+        rclpy.init(args=words, signal_handler_options=SignalHandlerOptions.NO)
         node = None
         try:
             node = PoseNode(make_pipeline)

@@ -87,7 +87,8 @@ class NodeParameters:
     def _take_overrides(self) -> dict[str, Any]:
         """What the user gave; undeclared again, to be declared with types and limits."""
         node, found = self._node, {}
-        for name, parameter in node.get_parameters_by_prefix("").items():
+        given: dict[str, Any] = node.get_parameters_by_prefix("")  # rclpy annotates it wrongly
+        for name, parameter in given.items():
             if name.startswith(_FOREIGN):
                 continue
             if not name.startswith(_UPDATER):
