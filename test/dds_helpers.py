@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from processes import running
 
 from alphapose_ros.dds.environment import RosEnvironment
 from alphapose_ros.dds.participant import Participant
@@ -86,26 +85,8 @@ def node_process(
         "ROS_DOMAIN_ID": str(domain),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
     }
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], env=variables, stderr=subprocess.PIPE, text=True
-    )
-    lines: list[str] = []
-    reader = threading.Thread(target=lambda: lines.extend(process.stderr), daemon=True)
-    reader.start()
-    process.lines = lines  # type: ignore[attr-defined]
-    try:
+    with running([sys.executable, "-c", script], variables) as process:
         yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise
-        finally:
-            reader.join(5)
 
 
 def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -> None:

@@ -8,7 +8,6 @@ ALPHAPOSE_REQUIRE_ROS is set it fails instead.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from processes import running
 
 try:
     import alphapose_ros.msg
@@ -197,27 +197,10 @@ def node_process(
         "PYTHONUNBUFFERED": "1",
     }
     given = ["--ros-args", *arguments] if arguments else []
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, *given], env=variables, stderr=subprocess.PIPE, text=True
-    )
-    lines: list[str] = []
-    reader = threading.Thread(target=lambda: lines.extend(process.stderr), daemon=True)
-    reader.start()
-    process.lines = lines  # type: ignore[attr-defined]
-    try:
+    with running([sys.executable, "-c", script, *given], variables) as process:
         yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise
-        finally:
-            reader.join(5)
     if ends:
+        lines = process.lines  # type: ignore[attr-defined]
         assert process.returncode == 0, lines
         assert "Traceback" not in "".join(lines)
 

@@ -22,32 +22,20 @@ class Diagnostics:
     Args:
         node: one updater per node is all there can be.
         tasks: name -> what says how it is.
-        before: called before each round.
     """
 
-    def __init__(
-        self,
-        node: Node,
-        tasks: Iterable[tuple[str, Callable[[], Health]]],
-        before: Callable[[], None],
-    ) -> None:
+    def __init__(self, node: Node, tasks: Iterable[tuple[str, Callable[[], Health]]]) -> None:
         self._updater = Updater(node)
         self._updater.setHardwareID("none")
         # The updater's own timer stands still under use_sim_time without /clock, which is one of
         # the things to tell.
         node.destroy_timer(self._updater.timer)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._before = before
         self._updater.timer = node.create_timer(
-            float(self._updater.period), self.update, clock=steady
+            float(self._updater.period), self._updater.update, clock=steady
         )
         for name, judge in tasks:
             self._updater.add(name, _task(judge))
-
-    def update(self) -> None:
-        """Publish now."""
-        self._before()
-        self._updater.update()
 
 
 def _task(judge: Callable[[], Health]) -> Callable[[Any], Any]:

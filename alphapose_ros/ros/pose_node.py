@@ -77,7 +77,7 @@ class PoseNode(LifecycleNode):
         tasks: list[tuple[str, Callable[[], Health]]] = [("node", self._judge)]
         for camera in self.parameters.configs[1].cameras:
             tasks.append((camera.name, partial(self._judge_camera, camera.name)))
-        self._diagnostics = Diagnostics(self, tasks, lambda: None)
+        self._diagnostics = Diagnostics(self, tasks)
 
     def autostart(self) -> None:
         """Configure and activate, as a manager would."""
