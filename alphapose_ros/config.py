@@ -23,11 +23,15 @@ from alphapose_ros.base.settings import check_settings, setting
 from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.pose.nms_config import PoseNmsConfig
+from alphapose_ros.registry.catalogue import MODELS
+from alphapose_ros.registry.catalogue import PRESETS as PRESET_MODELS
+from alphapose_ros.registry.spec import ModelSpec
+from alphapose_ros.runtime.config import PRECISIONS, RUNTIMES, RuntimeOptions
 from alphapose_ros.tracking.config import TrackerConfig
 
 T = TypeVar("T")
 DEVICES = ("auto", "cpu", "cuda", "cuda:N")
-PRESETS = ("nano",)
+PRESETS = tuple(PRESET_MODELS)
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,14 @@ class PipelineConfig:
     """Everything between an image and its people.
 
     Attributes:
-        preset: a bundled set of models that replaces the sections detector and pose: nano; empty:
-            these sections count.
+        preset: a set of models that replaces the sections detector and pose: nano (bundled),
+            balanced or accurate (alphapose-ros models fetch NAME brings them); empty: these
+            sections count.
         device: auto (CUDA where there is one), cpu, cuda or cuda:N.
+        runtime: what runs the networks: torch, compile (torch.compile, with CUDA graphs on a
+            GPU), onnxruntime, tensorrt or openvino; auto: on a CPU onnxruntime, else openvino,
+            where they and the package onnx are installed; torch otherwise.
+        precision: of the networks: float32, float16 or bfloat16; decoding is float32 always.
         threads: CPU threads of the networks; 0 leaves PyTorch's choice.
         detector: see :class:`DetectorConfig`.
         pose: see :class:`PoseConfig`.
@@ -47,6 +56,8 @@ class PipelineConfig:
 
     preset: str = setting("", choices=("", *PRESETS), live=False)
     device: str = setting("auto", live=False)
+    runtime: str = setting("auto", choices=RUNTIMES, live=False)
+    precision: str = setting("float32", choices=PRECISIONS, live=False)
     threads: int = setting(0, low=0, live=False)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
@@ -76,7 +87,8 @@ class PipelineConfig:
         """
         if name not in PRESETS:
             raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
-        return cls()
+        detector, pose = (MODELS[model] for model in PRESET_MODELS[name])
+        return cls(detector=_detector_of(detector), pose=_pose_of(pose))
 
     def resolved(self) -> PipelineConfig:
         """With the models of ``preset``, where one is named."""
@@ -84,6 +96,25 @@ class PipelineConfig:
             return self
         chosen = PipelineConfig.preset_named(self.preset)
         return dataclasses.replace(self, preset="", detector=chosen.detector, pose=chosen.pose)
+
+    def runtime_on(self, device: object) -> RuntimeOptions:
+        """What runs the networks on a device that was chosen."""
+        return RuntimeOptions(self.runtime, self.precision, str(device), self.threads)
+
+
+def _detector_of(spec: ModelSpec) -> DetectorConfig:
+    height, width = spec.input_hw
+    return DetectorConfig(
+        name=spec.detector_name,
+        weights="" if spec.bundled else spec.name,
+        format=spec.decode or "auto",
+        input_height=height,
+        input_width=width,
+    )
+
+
+def _pose_of(spec: ModelSpec) -> PoseConfig:
+    return PoseConfig(weights="" if spec.bundled else spec.name)
 
 
 def read_parameters(path: Path) -> dict[str, Any]:

@@ -94,22 +94,28 @@ class ImageBatch:
         boxes: NDArray[np.float32],
         rows: NDArray[np.integer],
         input_hw: tuple[int, int] = affine.INPUT_HW,
+        *,
+        corners: bool = False,
     ) -> Tensor:
         """Cut crop boxes (N, 4) out of images ``rows`` (N,), zeros outside: (N, 3, h, w), 0..255.
 
         The boxes have the input's aspect (see :func:`base.affine.crop_boxes`); index k of the
-        output is the image point ``x1 + k * width / w``, AlphaPose's convention.
+        output is the image point ``x1 + k * width / w``, AlphaPose's convention; with ``corners``
+        it is ``x1 + k * width / (w - 1)``, so that the last one lies on the box's edge (UDP).
         """
         height, width = input_hw
         count = len(boxes)
         if count == 0:
             return self._atlas.new_zeros((0, 3, height, width))
         limits = np.array([[self._tops[r], *self.sizes_hw[r]] for r in rows], np.float32)
-        x1, y1, side = boxes[:, 0], boxes[:, 1], boxes[:, 2] - boxes[:, 0]
-        numbers = np.stack([x1, y1, side / width, *limits.T]).astype(np.float32)
-        x1_, y1_, step, top, h, w = torch.from_numpy(numbers).to(self.device)[:, :, None]
-        xs = x1_ + step * torch.arange(width, device=self.device)  # (N, width)
-        ys = y1_ + step * torch.arange(height, device=self.device)  # (N, height)
+        sides = boxes[:, 2:] - boxes[:, :2]
+        # Boxes have the input's aspect: without corners one step serves both axes.
+        across = sides[:, 0] / (width - corners)
+        down = sides[:, 1] / (height - 1) if corners else across
+        numbers = np.stack([*boxes[:, :2].T, across, down, *limits.T]).astype(np.float32)
+        x1, y1, dx, dy, top, h, w = torch.from_numpy(numbers).to(self.device)[:, :, None]
+        xs = x1 + dx * torch.arange(width, device=self.device)  # (N, width)
+        ys = y1 + dy * torch.arange(height, device=self.device)  # (N, height)
         # Beyond one pixel outside its own image a sample is all padding: hold it there.
         xs = torch.minimum(xs.clamp(min=-1), w)
         ys = torch.minimum(ys.clamp(min=-1), h) + top

@@ -17,6 +17,8 @@ from alphapose_ros.base.records import Frame, FrameResult, Header, Poses
 from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.config import PipelineConfig
 from alphapose_ros.detection.factory import create_detector
+from alphapose_ros.detection.nobody import NoDetector
+from alphapose_ros.detection.protocol import Detector
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pose.factory import create_estimator
 from alphapose_ros.pose.nms import PoseNms
@@ -43,8 +45,13 @@ class PosePipeline:
         self.device = choose_device(config.device)
         if config.threads:
             torch.set_num_threads(config.threads)
-        self.detector = create_detector(config.detector, self.device)
-        self.estimator = create_estimator(config.pose, self.device)
+        runtime = config.runtime_on(self.device)
+        self.estimator = create_estimator(config.pose, self.device, runtime)
+        self.detector: Detector = (
+            NoDetector()  # the network finds the people itself
+            if self.estimator.finds_people
+            else create_detector(config.detector, self.device, runtime)
+        )
         self.nms = PoseNms(config.nms)
         self._identities = IdentitySource()
         self._trackers: dict[str, Tracker] = {}

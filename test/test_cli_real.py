@@ -16,11 +16,13 @@ import torch
 from cli_stand_in import fails
 
 import alphapose_ros.cli as cli
-from alphapose_ros import weights
 from alphapose_ros.base.errors import WeightsError
 from alphapose_ros.base.skeletons import HALPE136
 from alphapose_ros.cli.pipelines import make_pipeline
 from alphapose_ros.pipeline import PosePipeline
+from alphapose_ros.registry.bundled import BUNDLED, POSE_NANO
+from alphapose_ros.registry.catalogue import MODELS
+from alphapose_ros.registry.store import bundled_path, state_of
 
 data = pytest.importorskip("skimage.data")
 
@@ -29,8 +31,8 @@ data = pytest.importorskip("skimage.data")
 def bundled() -> PosePipeline:
     """The nano preset on the CPU, or a loud skip."""
     try:
-        for name in weights.WEIGHTS:
-            weights.bundled_path(name)
+        for spec in BUNDLED:
+            bundled_path(spec.name)
     except WeightsError as error:
         pytest.skip(f"THE BUNDLED WEIGHTS ARE ABSENT: {error}")
     torch.set_num_threads(1)
@@ -142,20 +144,11 @@ def test_missing_and_damaged_weights_are_one_line(
 def test_a_wrong_hash_is_one_line(
     astronaut: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = weights.POSE_NANO
-    wrong = dataclasses.replace(weights.WEIGHTS[name], sha256="0" * 64)
-    if not (Path(weights.__file__).parent / "bundled" / wrong.file).is_file():
+    wrong = dataclasses.replace(MODELS[POSE_NANO], sha256="0" * 64)
+    if state_of(wrong) != "bundled":
         pytest.skip("THE BUNDLED WEIGHTS ARE ABSENT")
-    monkeypatch.setitem(weights.WEIGHTS, name, wrong)
+    monkeypatch.setitem(MODELS, POSE_NANO, wrong)
     argv = ["run", str(astronaut), "--device", "cpu"]
     assert "expected SHA-256 000000" in fails(capsys, argv)
     assert cli.main(["models", "verify"]) == 2
     assert "expected SHA-256" in capsys.readouterr().err
-
-
-def test_models_are_listed_with_their_licence(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["models", "list"]) == 0
-    out = capsys.readouterr().out
-    for name in weights.WEIGHTS:
-        assert name in out
-    assert "Apache-2.0" in out

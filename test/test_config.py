@@ -11,6 +11,7 @@ import pytest
 
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.config import PipelineConfig, build, read_parameters, split_parameters
+from alphapose_ros.registry.catalogue import MODELS, PRESETS
 
 
 @dataclass(frozen=True)
@@ -166,3 +167,25 @@ def test_threads_and_presets() -> None:
     with pytest.raises(ConfigError, match="preset: expected one of nano"):
         PipelineConfig.preset_named("huge")
     assert PipelineConfig.preset_named("nano") == PipelineConfig()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_one_line_that_names_known_models(name: str) -> None:
+    chosen = PipelineConfig(preset=name).resolved()
+    detector, pose = PRESETS[name]
+    assert chosen.detector.name == MODELS[detector].detector_name
+    assert (chosen.detector.input_height, chosen.detector.input_width) == MODELS[detector].input_hw
+    for weights, model in ((chosen.detector.weights, detector), (chosen.pose.weights, pose)):
+        assert weights == ("" if MODELS[model].bundled else model)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"runtime": "tflite"}, "runtime: expected one of auto, torch, compile, onnxruntime"),
+        ({"precision": "int4"}, "precision: expected one of float32"),
+    ],
+)
+def test_unknown_runtimes_are_refused(values: dict[str, str], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        build(PipelineConfig, values)

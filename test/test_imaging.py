@@ -26,17 +26,21 @@ def images(sizes: list[tuple[int, int]], seed: int = 0) -> list[NDArray[np.uint8
 
 
 def expected_crop(
-    image: NDArray[np.uint8], crop: NDArray[np.float32], input_hw: tuple[int, int]
+    image: NDArray[np.uint8],
+    crop: NDArray[np.float32],
+    input_hw: tuple[int, int],
+    corners: bool = False,
 ) -> NDArray[np.float32]:
     """Bilinear samples at x1 + k * width / w in float64, zeros outside: loops as the formula."""
     height, width = input_hw
-    step = (float(crop[2]) - float(crop[0])) / width
+    step = (float(crop[2]) - float(crop[0])) / (width - 1 if corners else width)
+    down = (float(crop[3]) - float(crop[1])) / (height - 1) if corners else step
     padded = np.zeros((image.shape[0] + 2, image.shape[1] + 2, 3))
     padded[1:-1, 1:-1] = image
     out = np.zeros((height, width, 3))
     for v in range(height):
         for u in range(width):
-            x, y = float(crop[0]) + step * u + 1, float(crop[1]) + step * v + 1
+            x, y = float(crop[0]) + step * u + 1, float(crop[1]) + down * v + 1
             if not (0 <= x <= padded.shape[1] - 1 and 0 <= y <= padded.shape[0] - 1):
                 continue
             i, j = min(int(y), padded.shape[0] - 2), min(int(x), padded.shape[1] - 2)
@@ -73,8 +77,9 @@ def test_crops_equal_opencvs_warp_for_several_images_at_once() -> None:
         assert np.abs(smooth).max() < 8
 
 
+@pytest.mark.parametrize("corners", [False, True])
 @pytest.mark.parametrize("row", range(len(SIZES)))
-def test_crops_equal_the_slow_twin_for_every_image_of_a_batch(row: int) -> None:
+def test_crops_equal_the_slow_twin_for_every_image_of_a_batch(row: int, corners: bool) -> None:
     sources = images(SIZES)
     h, w = SIZES[row]
     people = np.array(
@@ -82,21 +87,25 @@ def test_crops_equal_the_slow_twin_for_every_image_of_a_batch(row: int) -> None:
         np.float32,
     )
     boxes = affine.crop_boxes(people, INPUT)
-    found = ImageBatch.upload(sources).crops(boxes, np.full(4, row), INPUT)
+    found = ImageBatch.upload(sources).crops(boxes, np.full(4, row), INPUT, corners=corners)
     for crop, box in zip(found, boxes, strict=True):
-        np.testing.assert_allclose(to_hwc(crop), expected_crop(sources[row], box, INPUT), atol=0.1)
+        wanted = expected_crop(sources[row], box, INPUT, corners)
+        np.testing.assert_allclose(to_hwc(crop), wanted, atol=0.1)
 
 
 @settings(max_examples=25)
 @given(
     st.floats(-60, 100, width=32), st.floats(-60, 120, width=32), st.floats(1, 200, width=32),
-    st.integers(0, len(SIZES) - 1),
+    st.integers(0, len(SIZES) - 1), st.booleans(),
 )  # fmt: skip
-def test_any_crop_equals_the_slow_twin(x: float, y: float, side: float, row: int) -> None:
+def test_any_crop_equals_the_slow_twin(
+    x: float, y: float, side: float, row: int, corners: bool
+) -> None:
     box = affine.crop_boxes(np.array([[x, y, x + side, y + side]], np.float32), INPUT)
     sources = images(SIZES)
-    found = ImageBatch.upload(sources).crops(box, np.array([row]), INPUT)[0]
-    wanted = expected_crop(sources[row], box[0], INPUT)
+    batch = ImageBatch.upload(sources)
+    found = batch.crops(box, np.array([row]), INPUT, corners=corners)[0]
+    wanted = expected_crop(sources[row], box[0], INPUT, corners)
     np.testing.assert_allclose(to_hwc(found), wanted, atol=0.2)
 
 

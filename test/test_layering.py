@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = "alphapose_ros"
 STAGES = ("detection", "pose", "reid", "tracking", "spatial")
-FLOOR = ("base", "weights", "imaging", "models")
+FLOOR = ("base", "weights", "registry", "imaging", "models", "runtime")
 PIPELINE = (*FLOOR, *STAGES, "config", "pipeline")
 SERVING = ("output", "io")
 
@@ -21,8 +21,10 @@ SERVING = ("output", "io")
 ALLOWED: dict[str, tuple[str, ...]] = {
     "base": (),
     "weights": ("base",),
+    "registry": ("base", "weights"),
     "imaging": ("base",),
-    "models": ("base", "weights"),
+    "models": ("base", "weights", "registry"),
+    "runtime": ("base", "weights", "registry", "models"),
     **dict.fromkeys(STAGES, FLOOR),
     "config": (*FLOOR, *STAGES),
     "pipeline": (*FLOOR, *STAGES, "config"),
@@ -64,7 +66,7 @@ def may_import(room: str, module: str) -> bool:
     if top == PACKAGE:
         return not rest or rest[0] in (room, "__version__", *ALLOWED.get(room, ()))
     if top in ("torch", "torchvision"):
-        return room not in ("base", "tracking")
+        return room not in ("base", "registry", "tracking")
     return top not in MIDDLEWARE or room == MIDDLEWARE[top]
 
 
@@ -104,6 +106,10 @@ def test_every_room_is_known(root: Path) -> None:
         ("base", "from alphapose_ros.models.layers import conv"),
         ("base", "import torch"),
         ("tracking", "import torch.nn as nn"),
+        ("registry", "import torch"),
+        ("registry", "from alphapose_ros.models.light import LightPose"),
+        ("models", "from alphapose_ros.runtime.factory import accelerate"),
+        ("runtime", "from alphapose_ros.pose.sikr import SikrDecoder"),
         ("tracking", "def f():\n    from alphapose_ros.pose.nms import PoseNms"),
         ("pose", "from alphapose_ros.detection import yolox"),
         ("detection", "from alphapose_ros import pipeline"),
@@ -123,6 +129,7 @@ def test_a_wrong_import_is_seen(room: str, line: str) -> None:
     ("room", "line"),
     [
         ("pose", "from alphapose_ros.base.records import Poses\nimport torch"),
+        ("detection", "from alphapose_ros.registry.store import resolve"),
         ("io", "from alphapose_ros.output.draw import draw"),
         ("dds", "from cyclonedds.domain import DomainParticipant"),
         ("cli", "from alphapose_ros.train.loop import train"),
@@ -145,7 +152,7 @@ def test_the_package_itself_loads_nothing_heavy(root: Path) -> None:
     assert not loaded_by(f"import {PACKAGE}", root) & set(HEAVY)
 
 
-@pytest.mark.parametrize("room", ["base", "tracking"])
+@pytest.mark.parametrize("room", ["base", "registry", "tracking"])
 def test_these_rooms_load_no_torch(room: str, root: Path) -> None:
     files = sorted((root / PACKAGE / room).glob("*.py"))
     modules = [f"{PACKAGE}.{room}.{path.stem}" for path in files if path.stem != "__init__"]

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from alphapose_reference import (
+    assert_output_is_the_original_one,
+    key_list,
+    needs_shared,
+    stated_state,
+)
 from torch import nn
 
 from alphapose_ros.base.errors import ConfigError
@@ -21,14 +24,6 @@ from alphapose_ros.models.fastpose import (
 )
 from alphapose_ros.models.resnet import Bottleneck, ResNet
 
-SHARED = Path(__file__).parents[2] / "shared"
-KEYS = SHARED / "alphapose_keys"
-VECTORS = SHARED / "alphapose_vectors"
-needs_shared = pytest.mark.skipif(
-    not (KEYS.is_dir() and VECTORS.is_dir()),
-    reason=f"PARITY WITH ALPHAPOSE NOT CHECKED: {KEYS} or {VECTORS} is absent",
-)
-
 BUILDERS: dict[str, Callable[[], FastPose]] = {
     "fastpose_res50_coco17": partial(fastpose_resnet, num_joints=17),
     "fastpose_res50_halpe26": partial(fastpose_resnet, num_joints=26),
@@ -40,6 +35,22 @@ BUILDERS: dict[str, Callable[[], FastPose]] = {
     "fastpose_res152_halpe136": partial(fastpose_resnet, depth=152, num_joints=136, conv_dim=256),
     "fastpose_res152_wholebody133": partial(
         fastpose_resnet, depth=152, num_joints=133, conv_dim=256
+    ),
+    "fastpose_res50_dcn_coco17": partial(fastpose_resnet, num_joints=17, dcn=True),
+    "fastpose_res50_dcn_halpe136": partial(
+        fastpose_resnet, num_joints=136, conv_dim=256, dcn=True
+    ),
+    "fastpose_res50_dcn_multidomain136_combined": partial(
+        fastpose_resnet, num_joints=136, conv_dim=256, dcn=True
+    ),
+    "fastpose_res50_dcn_wholebody133": partial(
+        fastpose_resnet, num_joints=133, conv_dim=256, dcn=True
+    ),
+    "fastpose_res50_dcn_halpe68noface": partial(
+        fastpose_resnet, num_joints=68, conv_dim=256, dcn=True
+    ),
+    "fastpose_res50_dcn_singlehand21": partial(
+        fastpose_resnet, num_joints=21, conv_dim=256, dcn=True
     ),
     "fastpose_duc_res50_unshuffle_coco17": partial(
         fastpose_duc_resnet, num_joints=17, unshuffle=True
@@ -61,31 +72,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def key_list(name: str) -> dict[str, tuple[int, ...]]:
-    rows = (line.split("\t") for line in (KEYS / f"{name}.tsv").read_text().splitlines())
-    return {
-        key: () if shape == "scalar" else tuple(map(int, shape.split("x"))) for key, shape in rows
-    }
-
-
-def stated_tensor(key: str, shape: tuple[int, ...]) -> torch.Tensor:
-    """The weights that the reference outputs were made with (README of the vectors)."""
-    if key.endswith("num_batches_tracked"):
-        return torch.zeros(shape, dtype=torch.int64)
-    rng = np.random.Generator(np.random.PCG64(zlib.crc32(key.encode())))
-    if key.endswith("running_var"):
-        value = rng.uniform(0.5, 1.5, shape)
-    elif len(shape) >= 2:
-        value = rng.standard_normal(shape) * np.sqrt(2 / np.prod(shape[1:]))
-    elif key.endswith("bn3.weight"):
-        value = rng.uniform(0.1, 0.3, shape)
-    elif key.endswith("weight"):
-        value = rng.uniform(0.8, 1.2, shape)
-    else:
-        value = 0.1 * rng.standard_normal(shape)
-    return torch.from_numpy(np.asarray(value, np.float32))
-
-
 @needs_shared
 @pytest.mark.parametrize("name", BUILDERS)
 def test_state_dict_has_the_keys_and_shapes_of_the_checkpoint(name: str) -> None:
@@ -99,16 +85,8 @@ def test_state_dict_has_the_keys_and_shapes_of_the_checkpoint(name: str) -> None
 def test_outputs_equal_the_original_networks(name: str) -> None:
     with torch.device("meta"):
         network = BUILDERS[name]()
-    state = {key: stated_tensor(key, shape) for key, shape in key_list(name).items()}
-    network.load_state_dict(state, strict=True, assign=True)
-    rng = np.random.Generator(np.random.PCG64(0))
-    crops = torch.from_numpy(rng.uniform(-0.48, 0.55, (2, 3, 256, 192)).astype(np.float32))
-    with np.load(VECTORS / f"{name}.npz") as file:
-        expected, channels = file["output"], file["channels"]
-    with torch.inference_mode():
-        output = network.eval()(crops).numpy()[:, channels]
-    assert output.shape == expected.shape == (2, len(channels), 64, 48)
-    assert np.abs(output - expected).max() <= 1e-4 * np.abs(expected).max()
+    network.load_state_dict(stated_state(name), strict=True, assign=True)
+    assert_output_is_the_original_one(network, name)
 
 
 @pytest.mark.parametrize(("depth", "parameters"), [(50, 40_577_745), (152, 75_213_521)])
@@ -153,7 +131,12 @@ def test_light_trunk_under_the_same_head() -> None:
 
 
 @pytest.mark.parametrize(
-    "build", [lambda: FastPoseHead(18, 17), lambda: fastpose_resnet(depth=34, num_joints=17)]
+    "build",
+    [
+        lambda: FastPoseHead(18, 17),
+        lambda: fastpose_resnet(depth=34, num_joints=17),
+        lambda: Bottleneck(8, 4, stride=2, unshuffle=True, deformable=True),
+    ],
 )
 def test_impossible_shapes_are_refused(build: Callable[[], nn.Module]) -> None:
     with pytest.raises(ConfigError, match="expected"):

@@ -18,8 +18,9 @@ from alphapose_ros.config import PipelineConfig
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pipeline import PosePipeline, choose_device
 from alphapose_ros.pose.config import PoseConfig
+from alphapose_ros.registry.bundled import DETECTOR_NANO, POSE_NANO
+from alphapose_ros.registry.store import bundled_path
 from alphapose_ros.tracking.config import TrackerConfig
-from alphapose_ros.weights import DETECTOR_NANO, POSE_NANO, bundled_path
 
 SECOND = 1_000_000_000
 Image = NDArray[np.uint8]

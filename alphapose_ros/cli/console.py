@@ -84,7 +84,9 @@ def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     """Which models run, and where: the same options in all commands."""
     group = parser.add_argument_group("models")
     group.add_argument(
-        "--preset", metavar="NAME", help="bundled networks (default: nano, or the file's)"
+        "--preset",
+        metavar="NAME",
+        help="nano (bundled, the default), balanced or accurate (models fetch NAME brings them)",
     )
     group.add_argument(
         "--params-file",
@@ -95,4 +97,9 @@ def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
         "--device",
         metavar="NAME",
         help="auto, cpu, cuda or cuda:1 (default: auto, the GPU where there is one)",
+    )
+    group.add_argument(
+        "--runtime",
+        metavar="NAME",
+        help="torch, compile, onnxruntime, tensorrt or openvino (default: auto)",
     )

@@ -71,9 +71,12 @@ PACKAGES = (
     Package(
         "onnxruntime",
         ("onnxruntime", "onnxruntime-gpu"),
-        "ONNX models",
+        "ONNX models, and networks at twice the speed on a CPU",
         "pip install 'alphapose_ros[onnx]'",
     ),
+    Package("onnx", ("onnx",), "networks as ONNX graphs", "pip install 'alphapose_ros[onnx]'"),
+    Package("openvino", ("openvino",), "a runtime", "pip install 'alphapose_ros[openvino]'"),
+    Package("effdet", ("effdet",), "EfficientDet", "pip install 'alphapose_ros[efficientdet]'"),
     Package("tqdm", ("tqdm",), "progress bars", "pip install tqdm"),
     Package("rclpy", ("rclpy",), "the ros front", ""),
     Package(

@@ -85,11 +85,13 @@ def _pose(args: argparse.Namespace, config: PipelineConfig, tick: Tick) -> Numbe
     from alphapose_ros.pose.factory import create_estimator
 
     chosen = replace(config.pose, weights=args.weights) if args.weights else config.pose
+    device = choose_device(config.device)
     return evaluate_pose(
-        create_estimator(chosen, choose_device(config.device)),
+        create_estimator(chosen, device, config.runtime_on(device)),
         Path(args.annotations),
         Path(args.images),
         keep=lambda annotation: not (args.without and annotation.get(args.without)),
+        device=device,
         on_image=tick,
     )
 
@@ -109,7 +111,7 @@ def _detector(args: argparse.Namespace, config: PipelineConfig, tick: Tick) -> N
             evaluation_config(DetectorConfig(name=name, weights=args.teacher)), device
         )
     return evaluate_detector(
-        create_detector(evaluation_config(chosen), device),
+        create_detector(evaluation_config(chosen), device, config.runtime_on(device)),
         Path(args.annotations),
         Path(args.images),
         teacher=teacher,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def load_config(args: argparse.Namespace) -> tuple[PipelineConfig, NodeConfig]:
-    """``--params-file`` (else the defaults), changed by ``--preset`` and ``--device``.
+    """``--params-file`` (else the defaults), changed by the options that name models and device.
 
     A file is checked as a whole, the node's keys too where no node runs: a key that nobody knows
     is a mistake wherever the file is used.
@@ -30,10 +30,8 @@ def load_config(args: argparse.Namespace) -> tuple[PipelineConfig, NodeConfig]:
     ours, others = split_parameters(values)
     node = NodeConfig.from_parameters(others)
     config = build(PipelineConfig, ours)
-    if args.preset:
-        config = replace(config, preset=args.preset)
-    if args.device:
-        config = replace(config, device=args.device)
+    given = {name: getattr(args, name, None) for name in ("preset", "device", "runtime")}
+    config = replace(config, **{name: value for name, value in given.items() if value})
     return config.resolved(), node
 
 

@@ -8,8 +8,17 @@ from dataclasses import dataclass
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.settings import check_settings, setting
 
-TORCHVISION_NAMES = ("fasterrcnn_mobilenet_v3", "fasterrcnn_resnet50", "ssdlite320")
-DETECTOR_NAMES = ("yolox", *TORCHVISION_NAMES, "onnx", "replay")
+TORCHVISION_NAMES = (
+    "fasterrcnn_mobilenet_v3", "fasterrcnn_resnet50", "retinanet_resnet50", "fcos_resnet50",
+    "ssdlite320",
+)  # fmt: skip
+EFFICIENTDET_NAMES = tuple(f"efficientdet_d{size}" for size in range(8))
+DETECTOR_NAMES = (
+    "yolox", "yolov3", *TORCHVISION_NAMES, *EFFICIENTDET_NAMES, "onnx", "replay",
+)  # fmt: skip
+ONNX_FORMATS = (
+    "auto", "yolox", "yolov5", "yolov8", "end2end", "mmdeploy", "boxes_scores",
+)  # fmt: skip
 STRIDE = 32
 
 
@@ -18,9 +27,14 @@ class DetectorConfig:
     """Which detector, on which resolution, and what counts as a person.
 
     Attributes:
-        name: one of yolox, fasterrcnn_mobilenet_v3, fasterrcnn_resnet50, ssdlite320, onnx, replay.
-        weights: file of weights (replay: of COCO result rows); empty: the bundled YOLOX. A bare
-            file name is also looked for in torch's hub folder for torchvision's detectors.
+        name: yolox, yolov3 (Darknet's, SPP and tiny too), fasterrcnn_mobilenet_v3,
+            fasterrcnn_resnet50, retinanet_resnet50, fcos_resnet50, ssdlite320, efficientdet_d0 to
+            efficientdet_d7, onnx, or replay.
+        weights: file of weights or name of a known model (alphapose-ros models list); replay: a
+            file of COCO result rows; empty: the bundled YOLOX. A bare file name is also looked
+            for in torch's hub folder for torchvision's detectors.
+        format: outputs of an ONNX file: auto (seen from their shapes), yolox, yolov5, yolov8,
+            end2end, mmdeploy or boxes_scores.
         input_height: rows that an image may take in the network, px, a multiple of 32.
         input_width: columns that an image may take in the network, px, a multiple of 32.
         score_threshold: least score of a person, in [0, 1].
@@ -31,6 +45,7 @@ class DetectorConfig:
 
     name: str = setting("yolox", choices=DETECTOR_NAMES, live=False)
     weights: str = setting("", live=False)
+    format: str = setting("auto", choices=ONNX_FORMATS, live=False)
     input_height: int = setting(416, low=STRIDE, live=False)
     input_width: int = setting(416, low=STRIDE, live=False)
     score_threshold: float = setting(0.25, low=0, high=1)

@@ -6,44 +6,100 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from alphapose_ros.base.errors import ConfigError, WeightsError
-from alphapose_ros.detection.config import DetectorConfig
+from alphapose_ros.detection.config import EFFICIENTDET_NAMES, DetectorConfig
+from alphapose_ros.detection.darknet import DarknetDetector
+from alphapose_ros.detection.efficientdet import EfficientDetDetector, build_efficientdet
 from alphapose_ros.detection.onnx import OnnxDetector
 from alphapose_ros.detection.protocol import Detector
 from alphapose_ros.detection.replay import ReplayDetector, read_boxes
 from alphapose_ros.detection.torchvision import TorchvisionDetector, build_torchvision
 from alphapose_ros.detection.yolox import YOLOXDetector
+from alphapose_ros.models.darknet_files import load_darknet
+from alphapose_ros.models.export import GraphNames
 from alphapose_ros.models.yolox_weights import load_yolox
-from alphapose_ros.weights import DETECTOR_NANO, bundled_path, load_tensors
+from alphapose_ros.registry.bundled import DETECTOR_NANO
+from alphapose_ros.registry.store import resolve
+from alphapose_ros.runtime.config import RuntimeOptions
+from alphapose_ros.runtime.factory import Runner, accelerate, choose_runtime
+from alphapose_ros.weights import load_tensors
+
+# Images of any size that the network takes, any number of them.
+DETECTOR_GRAPH = GraphNames(
+    inputs=("images",),
+    outputs=("boxes", "scores"),
+    open_dims={
+        "images": {0: "N", 2: "H", 3: "W"},
+        "boxes": {0: "N", 1: "A"},
+        "scores": {0: "N", 1: "A"},
+    },
+)
 
 
-def create_detector(config: DetectorConfig, device: torch.device | str = "cpu") -> Detector:
+def create_detector(
+    config: DetectorConfig,
+    device: torch.device | str = "cpu",
+    runtime: RuntimeOptions | None = None,
+) -> Detector:
     """The configured detector with its weights on ``device``; nothing is downloaded.
+
+    Args:
+        config: which one, and its thresholds.
+        device: where it runs.
+        runtime: what runs its network; None: PyTorch. torchvision's and EfficientDet always run
+            in PyTorch: their graphs have branches.
 
     Raises:
         ConfigError: the detector needs a file and none is named.
         WeightsError: the file is missing, damaged or of another network.
         InputError: the file of boxes to replay cannot be used.
+        MissingDependencyError: it needs a package that is not installed.
     """
+    options = runtime or RuntimeOptions("torch", device=str(device))
     if config.name == "yolox":
-        path = Path(config.weights) if config.weights else bundled_path(DETECTOR_NANO)
-        model = load_yolox(load_tensors(path)).to(device)
-        return YOLOXDetector(model.to(memory_format=torch.channels_last), config)
+        return YOLOXDetector(_running(config, options), config)
     if not config.weights:
         raise ConfigError(f"detector.weights: the detector {config.name!r} needs a file, got none")
     if config.name == "replay":
         return ReplayDetector(read_boxes(config.weights))
     if config.name == "onnx":
-        return OnnxDetector(config.weights, config)
+        return OnnxDetector(resolve(config.weights), config)
+    if config.name == "yolov3":
+        return DarknetDetector(_running(config, options), config)
     state = load_tensors(_local_file(config.weights))
+    if config.name in EFFICIENTDET_NAMES:
+        return EfficientDetDetector(build_efficientdet(config, state).to(device), config)
     return TorchvisionDetector(build_torchvision(config, state).to(device), config)
 
 
+def detector_network(config: DetectorConfig) -> nn.Module:
+    """The network of a YOLOX or YOLOv3: images (N, 3, H, W) -> boxes (N, A, 4), scores (N, A, C).
+
+    Raises:
+        ConfigError: another detector, whose graph has branches.
+        WeightsError: the file is missing, damaged or of another network.
+    """
+    if config.name == "yolox":
+        return load_yolox(load_tensors(resolve(config.weights or DETECTOR_NANO))).eval()
+    if config.name == "yolov3":
+        return load_darknet(resolve(config.weights)).eval()
+    raise ConfigError(f"detector.name: expected yolox or yolov3 for a graph, got {config.name!r}")
+
+
+def _running(config: DetectorConfig, options: RuntimeOptions) -> Runner:
+    example = torch.zeros((1, 3, config.input_height, config.input_width))
+    chosen = choose_runtime(options)
+    return accelerate(detector_network(config), example, chosen, DETECTOR_GRAPH)
+
+
 def _local_file(name: str) -> Path:
-    """The file itself, or a file of that name among those torch's hub has fetched earlier."""
+    """The file, a known model's, or one of that name among those torch's hub has fetched."""
     hub = Path(torch.hub.get_dir()) / "checkpoints" / name
-    for path in (Path(name), hub):
-        if path.is_file():
-            return path
-    raise WeightsError(f"expected a weight file at {name} or {hub}, there is none")
+    if hub.is_file() and not Path(name).is_file():
+        return hub
+    try:
+        return resolve(name)
+    except WeightsError as error:
+        raise WeightsError(f"{error} (nor is there {hub})") from error

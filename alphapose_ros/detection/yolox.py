@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from alphapose_ros.base.records import Detections
 from alphapose_ros.detection.config import STRIDE, DetectorConfig
 from alphapose_ros.detection.select import best_candidates, select_people
 from alphapose_ros.imaging import ImageBatch
-from alphapose_ros.models.yolox import YOLOX
 
 PERSON = 0  # class of people, in networks of one class and of COCO's 80
 PAD = 114.0  # grey beside the image, as in training
@@ -22,11 +23,14 @@ class YOLOXDetector:
     """People of each image, by a YOLOX of one class or of COCO's.
 
     Args:
-        model: in evaluation mode, on the device of the images.
+        model: BGR images (B, 3, H, W) of 0..255 -> boxes (B, A, 4) and scores (B, A, C), as
+            :class:`models.yolox.YOLOX` in evaluation mode, or what runs its graph.
         config: thresholds and the largest input.
     """
 
-    def __init__(self, model: YOLOX, config: DetectorConfig) -> None:
+    def __init__(
+        self, model: Callable[[Tensor], tuple[Tensor, ...]], config: DetectorConfig
+    ) -> None:
         self.model, self.config = model, config
 
     def reconfigure(self, config: DetectorConfig) -> None:

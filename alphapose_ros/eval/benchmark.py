@@ -11,18 +11,17 @@ from __future__ import annotations
 import itertools
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import nn
 
 from alphapose_ros.base.errors import InputError, require
 from alphapose_ros.base.records import Frame, FrameResult, ImageArray
 from alphapose_ros.pipeline import PosePipeline
+from alphapose_ros.runtime.recording import Place, recorded
 
 T = TypeVar("T")
 _FRAME = "frame"
@@ -103,10 +102,10 @@ def run_benchmark(
     def one_frame() -> FrameResult:
         return pipeline(Frame(image, next(stamps), "bench"))
 
-    networks = _networks(pipeline)
-    with _recorded(networks) as inputs:
+    places = _networks(pipeline)
+    with recorded(places) as calls:
         one_frame()
-    forwards = {name: _Forward(networks[name], given) for name, given in inputs.items()}
+    forwards = {name: _Forward(getattr(*places[name]), given) for name, given in calls.items()}
     for _ in range(_WARM_UP):
         one_frame()
         for forward in forwards.values():
@@ -131,44 +130,29 @@ def run_benchmark(
     )
 
 
-def _networks(pipeline: PosePipeline) -> dict[str, nn.Module]:
-    """The detector's network, where it is torch's, and the pose network."""
-    found = (value for value in vars(pipeline.detector).values() if isinstance(value, nn.Module))
-    detector = next(found, None)
-    networks = {} if detector is None else {"detector": detector}
-    return {**networks, "pose": pipeline.estimator.network}
-
-
-@contextmanager
-def _recorded(networks: Mapping[str, nn.Module]) -> Iterator[dict[str, tuple[Any, ...]]]:
-    """Filled with what each network is called with; a network that is not called stays out."""
-    inputs: dict[str, tuple[Any, ...]] = {}
-
-    def keep(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
-        def hook(module: nn.Module, arguments: tuple[Any, ...]) -> None:
-            inputs[name] = tuple(
-                value.clone() if isinstance(value, torch.Tensor) else value for value in arguments
-            )
-
-        return hook
-
-    handles = [net.register_forward_pre_hook(keep(name)) for name, net in networks.items()]
-    try:
-        yield inputs
-    finally:
-        for handle in handles:
-            handle.remove()
+def _networks(pipeline: PosePipeline) -> dict[str, Place]:
+    """Where the networks are held; a detector may have none."""
+    places: dict[str, Place] = {
+        "detector": (pipeline.detector, "model"),
+        "pose": (pipeline.estimator, "network"),
+    }
+    return {
+        name: place
+        for name, place in places.items()
+        if callable(getattr(place[0], place[1], None))
+    }
 
 
 class _Forward:
-    """A network on recorded inputs."""
+    """A network on all inputs that it had in one frame."""
 
-    def __init__(self, network: nn.Module, inputs: tuple[Any, ...]) -> None:
-        self._network, self._inputs = network, inputs
+    def __init__(self, network: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> None:
+        self._network, self._calls = network, calls
 
     @torch.inference_mode()
     def __call__(self) -> None:
-        self._network(*self._inputs)
+        for arguments in self._calls:
+            self._network(*arguments)
 
 
 def _timed(call: Callable[[], T], device: torch.device) -> tuple[float, T]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from alphapose_ros.base.errors import InputError
@@ -29,7 +30,7 @@ from alphapose_ros.eval.metrics import (
     match_image,
 )
 from alphapose_ros.imaging import ImageBatch
-from alphapose_ros.pose.estimator import PoseEstimator
+from alphapose_ros.pose.estimator import Estimator
 
 Interval = tuple[float, float]
 _BODY = len(COCO17)
@@ -53,9 +54,18 @@ class Estimates:
 
 
 def estimate_people(
-    estimator: PoseEstimator, people: People, on_image: Callable[[], object] = lambda: None
+    estimator: Estimator,
+    people: People,
+    on_image: Callable[[], object] = lambda: None,
+    device: torch.device | str = "cpu",
 ) -> Estimates:
-    """Run the estimator on the ground-truth box of everybody."""
+    """Run the estimator on the ground-truth box of everybody.
+
+    Raises:
+        InputError: the estimator finds the people itself and would not answer boxes.
+    """
+    if estimator.finds_people:
+        raise InputError("expected a pose network that answers given boxes, got a one-stage one")
     joints = len(people.skeleton)
     keypoints = np.zeros((len(people), joints, 2), np.float32)
     scores = np.zeros((len(people), joints), np.float32)
@@ -65,7 +75,7 @@ def estimate_people(
     for rows in found.by_image:
         image = read_image(people.images[people.image_rows[rows[0]]])
         boxes = Detections(people.boxes[rows], np.ones(len(rows), np.float32))
-        poses: Poses = estimator(ImageBatch.upload([image], _device(estimator)), [boxes])[0]
+        poses: Poses = estimator(ImageBatch.upload([image], device), [boxes])[0]
         keypoints[rows] = poses.keypoints[:, index]
         scores[rows] = np.where(index >= 0, poses.scores[:, index], 0)
         person_scores[rows] = poses.person_scores
@@ -74,11 +84,12 @@ def estimate_people(
 
 
 def evaluate_pose(
-    estimator: PoseEstimator,
+    estimator: Estimator,
     annotations: Path,
     images: Path,
     *,
     keep: Callable[[Annotation], bool] = lambda _: True,
+    device: torch.device | str = "cpu",
     on_image: Callable[[], object] = lambda: None,
 ) -> dict[str, float | Interval | int]:
     """All measures of :func:`measure` on a COCO-format file.
@@ -89,7 +100,7 @@ def evaluate_pose(
     people = read_people(annotations, images, HALPE136, keep)
     if len(people) == 0:
         raise InputError(f"{annotations}: expected people with keypoints, found none")
-    return measure(estimate_people(estimator, people, on_image))
+    return measure(estimate_people(estimator, people, on_image, device))
 
 
 def measure(found: Estimates) -> dict[str, float | Interval | int]:
@@ -226,8 +237,3 @@ def _score_quality(found: Estimates, valid: NDArray[np.bool_]) -> dict[str, floa
         COCO17.sigmas,
     )
     return {"auroc": area_under_roc(found.scores[:, :_BODY][valid], similarity[valid] > 0.5)}
-
-
-def _device(estimator: PoseEstimator) -> str:
-    parameter = next(estimator.network.parameters(), None)
-    return "cpu" if parameter is None else str(parameter.device)

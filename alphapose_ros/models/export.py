@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import tempfile
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -17,6 +21,7 @@ from alphapose_ros.base.errors import require
 OPSET = 17
 INPUT_NAME = "crops"
 OUTPUT_NAMES = ("keypoints", "scores")
+METADATA = "alphapose_ros"  # key of what this project says about a graph of its own
 
 
 class DecodedPose(nn.Module):
@@ -55,7 +60,74 @@ class DecodedPose(nn.Module):
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoints (N, K, 2) in map units and scores (N, K)."""
-        return self.decode(self.maps(crops))
+        maps = self.maps(crops)
+        with torch.autocast(maps.device.type, enabled=False):  # sums over maps need all bits
+            return self.decode(maps.float())
+
+
+@dataclass(frozen=True)
+class GraphNames:
+    """Names of a graph's inputs and outputs, and their open dimensions.
+
+    Attributes:
+        inputs, outputs: in the order of the module's arguments and results.
+        open_dims: per name, dimension -> its name; others are fixed.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    open_dims: Mapping[str, Mapping[int, str]]
+
+
+POSE_NAMES = GraphNames(
+    (INPUT_NAME,), OUTPUT_NAMES, {name: {0: "N"} for name in (INPUT_NAME, *OUTPUT_NAMES)}
+)
+
+
+def onnx_bytes(
+    module: nn.Module, example: Tensor, names: GraphNames = POSE_NAMES, *, opset: int = OPSET
+) -> bytes:
+    """``module`` as a serialised ONNX graph.
+
+    Args:
+        module: put into eval mode for the export.
+        example: input of a size and type that the graph will take.
+        names: see :class:`GraphNames`.
+        opset: version of the ONNX operators.
+
+    Raises:
+        MissingDependencyError: the package onnx is not installed.
+    """
+    require("onnx", needed_for="ONNX export", install="pip install 'alphapose-ros[onnx]'")
+    was_training = module.training
+    module.eval()
+    try:
+        with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+            # Of the tracing exporter about itself, and about sizes that are the same on purpose.
+            warnings.simplefilter("ignore")
+            written = Path(folder) / "graph.onnx"
+            torch.onnx.export(
+                module,
+                (example,),
+                str(written),
+                input_names=list(names.inputs),
+                output_names=list(names.outputs),
+                dynamic_axes={name: dict(dims) for name, dims in names.open_dims.items()},
+                opset_version=opset,
+                **_tracing(),
+            )
+            return written.read_bytes()
+    finally:
+        module.train(was_training)
+
+
+def with_metadata(graph: bytes, values: Mapping[str, Any]) -> bytes:
+    """The graph with ``values`` as JSON under :data:`METADATA`, for whoever opens it later."""
+    onnx = require("onnx", needed_for="ONNX export", install="pip install 'alphapose-ros[onnx]'")
+    model = onnx.load_from_string(graph)
+    onnx.helper.set_model_props(model, {METADATA: json.dumps(values)})
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def export_onnx(
@@ -78,25 +150,15 @@ def export_onnx(
     Raises:
         MissingDependencyError: the package onnx is not installed.
     """
-    require("onnx", needed_for="ONNX export", install="pip install 'alphapose-ros[onnx]'")
     device = next((p.device for p in module.parameters()), torch.device("cpu"))
     crops = torch.zeros((2, 3, *input_hw), dtype=dtype, device=device)
-    was_training = module.training
-    module.eval()
-    try:
-        # The tracing exporter needs no package beyond onnx; these graphs have no branches. Before
-        # torch 2.5 it was the only one and had no name.
-        named = "dynamo" in signature(torch.onnx.export).parameters
-        tracing: dict[str, Any] = {"dynamo": False} if named else {}
-        torch.onnx.export(
-            module,
-            (crops,),
-            str(path),
-            input_names=[INPUT_NAME],
-            output_names=list(OUTPUT_NAMES),
-            dynamic_axes={name: {0: "N"} for name in (INPUT_NAME, *OUTPUT_NAMES)},
-            opset_version=opset,
-            **tracing,
-        )
-    finally:
-        module.train(was_training)
+    Path(path).write_bytes(onnx_bytes(module, crops, opset=opset))
+
+
+def _tracing() -> dict[str, Any]:
+    """The tracing exporter needs no package beyond onnx; these graphs have no branches.
+
+    Before torch 2.5 it was the only one and had no name.
+    """
+    named = "dynamo" in signature(torch.onnx.export).parameters
+    return {"dynamo": False} if named else {}

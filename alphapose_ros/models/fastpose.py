@@ -66,13 +66,20 @@ class FastPose(nn.Sequential):
 
 
 def fastpose_resnet(
-    *, depth: int = 50, num_joints: int, conv_dim: int = 128, se: bool = True
+    *,
+    depth: int = 50,
+    num_joints: int,
+    conv_dim: int = 128,
+    se: bool = True,
+    dcn: bool = False,
 ) -> FastPose:
-    """FastPose on a (SE-)ResNet; AlphaPose's 136-joint nets have ``conv_dim`` 256, but for one.
+    """FastPose on a (SE-)ResNet, ``dcn`` with deformable convolutions in layers 2 to 4.
 
-    The one is the multi-domain regression net, which has 128.
+    AlphaPose's networks of 17 and 26 joints have ``conv_dim`` 128 and all others 256, but for
+    two on ResNet-50 trained by regression, for 133 joints and for the multi-domain 136: these
+    have 128.
     """
-    trunk = ResNet(depth, se=se)
+    trunk = ResNet(depth, se=se, dcn=dcn)
     return FastPose(trunk, FastPoseHead(trunk.out_channels, num_joints, conv_dim=conv_dim))
 
 

@@ -61,9 +61,9 @@ def shuffle_then_convolve(in_channels: int, widths: tuple[int, ...]) -> nn.Seque
     return nn.Sequential(*layers)
 
 
-def output_convolution(in_channels: int, num_joints: int) -> nn.Conv2d:
-    """3x3 convolution to one map per joint; starts as almost nothing: N(0, .001²), bias 0."""
-    layer = nn.Conv2d(in_channels, num_joints, 3, padding=1)
+def output_convolution(in_channels: int, num_joints: int, kernel: int = 3) -> nn.Conv2d:
+    """Convolution to one map per joint; starts as almost nothing: N(0, .001²), bias 0."""
+    layer = nn.Conv2d(in_channels, num_joints, kernel, padding=kernel // 2)
     nn.init.normal_(layer.weight, std=0.001)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

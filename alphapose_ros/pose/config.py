@@ -7,26 +7,43 @@ from dataclasses import dataclass
 
 from alphapose_ros.base.settings import check_settings, setting
 
+DECODERS = ("auto", "heatmap", "sikr", "combined")
+POSE_FORMATS = ("auto", "simcc", "heatmap", "rtmo", "decoded")
+OWN = -1.0  # of tail_cut and window: what the model was measured with
+
 
 @dataclass(frozen=True)
 class PoseConfig:
     """Which pose network, and how its maps become joints.
 
     Attributes:
-        weights: file of a light network's weights; empty: the bundled one.
+        weights: file of weights (this project's, AlphaPose's, or ONNX) or name of a known model
+            (alphapose-ros models list); empty: the bundled one.
+        decode: what AlphaPose's maps mean: heatmap, sikr or combined; auto: as the file, its name
+            or its shape says.
+        format: outputs of an ONNX file: auto (seen from their shapes), simcc, heatmap, rtmo or
+            decoded.
+        skeleton: joints that come out, as halpe136, matched by name; joints that the network does
+            not know get score 0. Empty: the network's own.
         tail_cut: confidences below this share of a map's peak are dropped before SIKR's sum; 0
-            is AlphaPose's own decoding.
+            is AlphaPose's own decoding; -1: 0.3 for this project's networks, 0 for AlphaPose's.
         window: standard deviation, in map cells of 4 px, of a Gaussian around the peak that
-            SIKR's sum is taken in; 0 is AlphaPose's own decoding.
+            SIKR's sum is taken in; 0 is AlphaPose's own decoding; -1: 6 for this project's
+            networks, 0 for AlphaPose's.
         flip_test: run each crop and its mirror image and average; twice the time.
         max_batch: crops per network call; on a CPU never more than 4, which is fastest there.
+        score_threshold: least score of a person that a one-stage network (RTMO) finds itself.
     """
 
     weights: str = setting("", live=False)
-    tail_cut: float = setting(0.3, low=0, high=0.99, live=False)
-    window: float = setting(6.0, low=0, live=False)
+    decode: str = setting("auto", choices=DECODERS, live=False)
+    format: str = setting("auto", choices=POSE_FORMATS, live=False)
+    skeleton: str = setting("", live=False)
+    tail_cut: float = setting(OWN, low=OWN, high=0.99, live=False)
+    window: float = setting(OWN, low=OWN, live=False)
     flip_test: bool = setting(False, live=False)
     max_batch: int = setting(64, low=1, live=False)
+    score_threshold: float = setting(0.3, low=0, high=1, live=False)
 
     def __post_init__(self) -> None:
         check_settings(self, "pose")

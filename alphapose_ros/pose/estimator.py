@@ -3,40 +3,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from alphapose_ros.base import affine
+from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.base.keypoints import map_keypoints
 from alphapose_ros.base.records import Detections, Poses
 from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.imaging import ImageBatch
+from alphapose_ros.pose.crops import CropSpec
+
+Network = Callable[[Tensor], tuple[Tensor, ...]]
+
+
+class Estimator(Protocol):
+    """What every pose estimator is: from images and boxes to poses, per image."""
+
+    finds_people: bool  # itself: the boxes are not looked at
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Of the poses."""
+        ...
+
+    def __call__(self, batch: ImageBatch, detections: Sequence[Detections]) -> list[Poses]:
+        """Poses per image."""
+        ...
 
 
 class PoseEstimator:
     """Top-down pose estimation (AlphaPose, section 3).
 
     Args:
-        network: crops (N, 3, h, w) RGB 0..255 -> keypoints (N, K, 2) in map units and scores
-            (N, K), normalisation and decoding included (``models.export.DecodedPose``).
+        network: crops (N, 3, h, w) RGB 0..255 -> keypoints (N, K, 2) in the units of ``crop`` and
+            scores (N, K), normalisation and decoding included (``models.export.DecodedPose``, or
+            what runs its graph).
         skeleton: of the K joints.
-        input_hw: size of the crops.
+        crop: size and place of the crops; the default is AlphaPose's.
         max_batch: crops per network call; halved for good when the device runs out of memory.
+        output: skeleton of the poses that come out, matched by name; None: ``skeleton``.
+
+    Raises:
+        ConfigError: ``output`` shares no joint with ``skeleton``.
     """
+
+    finds_people = False
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network,
         skeleton: Skeleton,
         *,
-        input_hw: tuple[int, int] = affine.INPUT_HW,
+        crop: CropSpec | None = None,
         max_batch: int = 64,
+        output: Skeleton | None = None,
     ) -> None:
-        self.network = network.eval()
-        self.skeleton, self.input_hw, self.max_batch = skeleton, input_hw, max_batch
+        self.network = network.eval() if isinstance(network, nn.Module) else network
+        self.crop, self.max_batch = crop or CropSpec(), max_batch
+        self._own, self.skeleton = skeleton, check_mapped(skeleton, output or skeleton)
 
     def __call__(self, batch: ImageBatch, detections: Sequence[Detections]) -> list[Poses]:
         """Poses of every detection, per image and in the detections' order."""
@@ -44,28 +74,30 @@ class PoseEstimator:
             return []
         counts = [len(d) for d in detections]
         boxes = np.concatenate([np.zeros((0, 4), np.float32), *(d.boxes for d in detections)])
-        crops = affine.crop_boxes(boxes, self.input_hw)
+        crops = self.crop.boxes(boxes)
         rows = np.repeat(np.arange(len(detections)), counts)
         points, scores = self._estimate(batch, crops, rows)
-        map_hw = self.input_hw[0] // affine.STRIDE, self.input_hw[1] // affine.STRIDE
-        keypoints = affine.map_to_image(points, crops, map_hw)
+        keypoints = self.crop.to_image(points, crops)
         stops = np.cumsum(counts)[:-1]
         parts = zip(detections, np.split(keypoints, stops), np.split(scores, stops), strict=True)
         return [
-            Poses(k, s, d.boxes, d.scores, np.arange(len(d)), self.skeleton) for d, k, s in parts
+            mapped(Poses(k, s, d.boxes, d.scores, np.arange(len(d)), self._own), self.skeleton)
+            for d, k, s in parts
         ]
 
     def _estimate(
         self, batch: ImageBatch, crops: NDArray[np.float32], rows: NDArray[np.intp]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Keypoints (N, K, 2) in map units and scores (N, K), one transfer back per part."""
-        joints = len(self.skeleton)
-        parts = [np.zeros((0, joints, 3), np.float32)]
+        """Keypoints (N, K, 2) and scores (N, K), one transfer back per part."""
+        parts = [np.zeros((0, len(self._own), 3), np.float32)]
         start = 0
         while start < len(crops):
             part = slice(start, start + self.max_batch)
+            images = batch.crops(
+                crops[part], rows[part], self.crop.input_hw, corners=self.crop.corners
+            )
             try:
-                parts.append(self._forward(batch.crops(crops[part], rows[part], self.input_hw)))
+                parts.append(self._forward(images))
             except torch.cuda.OutOfMemoryError:
                 if self.max_batch == 1:
                     raise
@@ -78,5 +110,26 @@ class PoseEstimator:
 
     @torch.inference_mode()
     def _forward(self, images: Tensor) -> NDArray[np.float32]:
-        keypoints, scores = self.network(images.contiguous(memory_format=torch.channels_last))
+        keypoints, scores = self.network(images)
         return torch.cat([keypoints, scores[..., None]], -1).float().cpu().numpy()
+
+
+def check_mapped(source: Skeleton, target: Skeleton) -> Skeleton:
+    """``target``, if poses of ``source`` can be mapped to it.
+
+    Raises:
+        ConfigError: not a single joint is in both.
+    """
+    if not (target.source_of(source) >= 0).any():
+        raise ConfigError(
+            f"skeleton: expected one that shares joints with {source.name}, got {target.name}"
+        )
+    return target
+
+
+def mapped(poses: Poses, skeleton: Skeleton) -> Poses:
+    """The same people with the joints of another skeleton, matched by name."""
+    if poses.skeleton.name == skeleton.name:
+        return poses
+    keypoints, scores = map_keypoints(poses.keypoints, poses.scores, poses.skeleton, skeleton)
+    return replace(poses, keypoints=keypoints, scores=scores, skeleton=skeleton)

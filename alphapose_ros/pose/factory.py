@@ -6,60 +6,110 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from alphapose_ros.base.errors import WeightsError
-from alphapose_ros.base.skeletons import get_skeleton
-from alphapose_ros.models.export import DecodedPose
-from alphapose_ros.models.light import LightPose, fold_batch_norm
-from alphapose_ros.pose.config import PoseConfig
-from alphapose_ros.pose.estimator import PoseEstimator
+from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.base.skeletons import Skeleton, get_skeleton
+from alphapose_ros.models.checkpoint import CheckpointInfo, load_checkpoint
+from alphapose_ros.models.export import POSE_NAMES, DecodedPose
+from alphapose_ros.pose.combined import CombinedDecoder
+from alphapose_ros.pose.config import OWN, PoseConfig
+from alphapose_ros.pose.crops import CropSpec
+from alphapose_ros.pose.estimator import Estimator, PoseEstimator
 from alphapose_ros.pose.flip import FlipTested
+from alphapose_ros.pose.heatmap import HeatmapDecoder
+from alphapose_ros.pose.onnx import load_onnx_pose
 from alphapose_ros.pose.sikr import SikrDecoder
-from alphapose_ros.weights import POSE_NANO, WEIGHTS, bundled_path, load_tensors
+from alphapose_ros.registry.bundled import POSE_NANO
+from alphapose_ros.registry.catalogue import MODELS
+from alphapose_ros.registry.store import resolve
+from alphapose_ros.runtime.config import RuntimeOptions
+from alphapose_ros.runtime.factory import accelerate, choose_runtime
 
 _CPU_BATCH = 4  # activations of more crops leave the caches: a crop of 24 takes half as long again
+_TAIL_CUT, _WINDOW = 0.3, 6.0  # the light network's, chosen on training people
 
 
-def create_estimator(config: PoseConfig, device: torch.device | str = "cpu") -> PoseEstimator:
+def create_estimator(
+    config: PoseConfig,
+    device: torch.device | str = "cpu",
+    runtime: RuntimeOptions | None = None,
+) -> Estimator:
     """The configured pose estimator with its weights on ``device``; nothing is downloaded.
 
+    Args:
+        config: which network, and how it is decoded.
+        device: where it runs.
+        runtime: what runs its network; None: PyTorch.
+
     Raises:
+        ConfigError: nobody can tell how the file is decoded, or the options contradict it.
+        WeightsError: the weight file is missing, damaged or of another network.
+        MissingDependencyError: it needs a package that is not installed.
+    """
+    options = runtime or RuntimeOptions("torch", device=str(device))
+    path = resolve(config.weights or POSE_NANO)
+    on_cpu = torch.device(device).type == "cpu"
+    max_batch = min(config.max_batch, _CPU_BATCH) if on_cpu else config.max_batch
+    output = get_skeleton(config.skeleton) if config.skeleton else None
+    if path.suffix == ".onnx":
+        if config.flip_test:
+            raise ConfigError("pose.flip_test: an ONNX file cannot be asked for its raw maps")
+        graph_options = runtime or RuntimeOptions(device=str(device))
+        return load_onnx_pose(path, graph_options, config, max_batch=max_batch, output=output)
+    decoded, info, skeleton = decoded_network(path, config)
+    crops = torch.zeros((min(2, max_batch), 3, *info.input_hw))
+    network = accelerate(decoded, crops, choose_runtime(options), POSE_NAMES, max_batch=max_batch)
+    crop = CropSpec(input_hw=info.input_hw)
+    return PoseEstimator(network, skeleton, crop=crop, max_batch=max_batch, output=output)
+
+
+def decoded_network(path: Path, config: PoseConfig) -> tuple[nn.Module, CheckpointInfo, Skeleton]:
+    """A weight file's network from crops of 0..255 to joints, what it is, and its skeleton.
+
+    Raises:
+        ConfigError: nobody can tell how it is decoded.
         WeightsError: the weight file is missing, damaged or of another network.
     """
-    spec = WEIGHTS[POSE_NANO]
-    skeleton = get_skeleton(spec.skeleton)
-    path = Path(config.weights) if config.weights else bundled_path(POSE_NANO)
-    network = load_light(path, len(skeleton))
-    supervised = torch.tensor([n not in spec.untaught for n in skeleton.keypoint_names])
-    decoded: torch.nn.Module = DecodedPose(
+    network, info = load_checkpoint(path, decode=config.decode)
+    if not info.skeleton:
+        raise ConfigError(f"{path}: no known skeleton has {info.num_joints} joints")
+    skeleton = get_skeleton(info.skeleton)
+    decoded: nn.Module = DecodedPose(
         network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
-        SikrDecoder("sigmoid", config.tail_cut, config.window, supervised),
-        mean=spec.mean,
-        std=spec.std,
+        _decoder(path, config, info, skeleton),
+        mean=info.mean,
+        std=info.std,
     )
     if config.flip_test:
         decoded = FlipTested(decoded, skeleton.flip_permutation)
-    on_cpu = torch.device(device).type == "cpu"
-    max_batch = min(config.max_batch, _CPU_BATCH) if on_cpu else config.max_batch
-    return PoseEstimator(decoded.to(device), skeleton, input_hw=spec.input_hw, max_batch=max_batch)
+    return decoded.eval(), info, skeleton
 
 
-def load_light(path: Path, num_joints: int) -> LightPose:
-    """A light network for inference from a file with its norms folded or still in place.
+def untaught_joints(info: CheckpointInfo) -> tuple[str, ...]:
+    """Joints that the training of a network never supervised."""
+    return MODELS[POSE_NANO].untaught if info.family == "light" else ()
 
-    Raises:
-        WeightsError: the file's tensors do not fit this network.
-    """
-    state = {key: value.float() for key, value in load_tensors(path).items()}
-    network = LightPose(num_joints).eval()
-    try:
-        if any(key.endswith("running_mean") for key in state):
-            network.load_state_dict(state)
-            return fold_batch_norm(network)
-        folded = fold_batch_norm(network)
-        folded.load_state_dict(state)
-    except RuntimeError as error:
-        raise WeightsError(
-            f"{path}: expected the tensors of a light network with {num_joints} joints: {error}"
-        ) from error
-    return folded.eval()
+
+def _decoder(
+    path: Path, config: PoseConfig, info: CheckpointInfo, skeleton: Skeleton
+) -> nn.Module:
+    ours = info.family == "light"
+    tail_cut = (_TAIL_CUT if ours else 0.0) if config.tail_cut == OWN else config.tail_cut
+    window = (_WINDOW if ours else 0.0) if config.window == OWN else config.window
+    if min(tail_cut, window) < 0:
+        raise ConfigError(
+            f"pose: expected tail_cut and window of 0 or more, or -1, got {tail_cut} and {window}"
+        )
+    if info.decode == "heatmap":
+        return HeatmapDecoder()
+    if info.decode == "combined":
+        return CombinedDecoder(info.num_joints, tail_cut, window)
+    if info.decode != "sikr":
+        raise ConfigError(
+            f"{path}: {info.text()}; this file does not say how its maps are decoded: set "
+            "pose.decode to heatmap, sikr or combined"
+        )
+    untaught = untaught_joints(info)
+    supervised = torch.tensor([n not in untaught for n in skeleton.keypoint_names])
+    return SikrDecoder("sigmoid", tail_cut, window, supervised)

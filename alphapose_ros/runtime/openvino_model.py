@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ONNX graphs on OpenVINO, for CPUs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from alphapose_ros.base.errors import InputError, WeightsError, require
+from alphapose_ros.runtime.config import RuntimeOptions
+
+_HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
+
+
+class OpenVinoModel:
+    """A graph on the CPU; open dimensions of its inputs stay open.
+
+    Args:
+        model: path of an .onnx file, or a serialised graph.
+        options: threads and precision.
+
+    Raises:
+        MissingDependencyError: openvino is not installed.
+        WeightsError: no file, or no usable graph.
+    """
+
+    def __init__(self, model: str | Path | bytes, options: RuntimeOptions | None = None) -> None:
+        options = options or RuntimeOptions()
+        openvino = require(
+            "openvino",
+            needed_for="the runtime openvino",
+            install="pip install 'alphapose-ros[openvino]'",
+        )
+        self.name = "an exported graph" if isinstance(model, bytes) else str(model)
+        if not isinstance(model, bytes) and not Path(model).is_file():
+            raise WeightsError(f"{model}: expected an ONNX file, there is none")
+        core = openvino.Core()
+        try:
+            graph = core.read_model(model if isinstance(model, bytes) else str(model))
+            self._compiled: Any = core.compile_model(
+                graph,
+                "CPU",
+                {
+                    "PERFORMANCE_HINT": "LATENCY",
+                    "INFERENCE_NUM_THREADS": options.threads or torch.get_num_threads(),
+                    "INFERENCE_PRECISION_HINT": _HINTS[options.precision],
+                },
+            )
+        except RuntimeError as error:
+            raise WeightsError(f"{self.name}: not usable by OpenVINO: {error}") from error
+        self._request = self._compiled.create_infer_request()
+
+    def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Run once; the tensors are the graph's inputs in its order.
+
+        Raises:
+            InputError: another number of tensors, or shapes that the graph does not take.
+        """
+        given = [np.ascontiguousarray(tensor.detach().cpu().numpy()) for tensor in tensors]
+        try:
+            found = self._request.infer(given, share_inputs=True)
+        except RuntimeError as error:
+            shapes = [array.shape for array in given]
+            raise InputError(f"{self.name}: cannot run on {shapes}: {error}") from error
+        # Copied: the next call writes into the same memory.
+        return tuple(torch.from_numpy(np.array(found[port])) for port in self._compiled.outputs)
