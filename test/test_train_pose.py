@@ -14,8 +14,8 @@ from torch import nn
 
 from alphapose_ros.base.errors import ConfigError, WeightsError
 from alphapose_ros.base.skeletons import COCO17, HALPE136
-from alphapose_ros.models.light import LightPose
 from alphapose_ros.models.checkpoint import load_light_state
+from alphapose_ros.models.light import LightPose
 from alphapose_ros.train import pose as training
 from alphapose_ros.train.loop import (
     CsvLog,

@@ -65,7 +65,7 @@ def create_detector(
     if config.name == "replay":
         return ReplayDetector(read_boxes(config.weights))
     if config.name == "onnx":
-        return OnnxDetector(resolve(config.weights), config)
+        return OnnxDetector(resolve(config.weights), config, runtime)
     if config.name == "yolov3":
         return DarknetDetector(_running(config, options), config)
     state = load_tensors(_local_file(config.weights))
