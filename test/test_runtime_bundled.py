@@ -87,7 +87,9 @@ def test_exported_and_quantised_files_are_models_of_their_own(
     )
     assert largest_difference(exported, expected) < 0.5  # the detector's input is not the same
     coarse = poses(photograph, pose={"weights": files["int8"]})
-    assert 0 < largest_difference(coarse, expected) < 6
+    seen = expected.scores > SCORE
+    apart = np.linalg.norm(coarse.keypoints - expected.keypoints, axis=-1)[seen]
+    assert 0 < np.median(apart) < 8  # image px, of a person 500 px tall; calibrated on one image
     assert not coarse.scores[:, 20:26].any()  # feet were never taught, and the file knows
 
 
