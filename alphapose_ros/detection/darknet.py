@@ -22,7 +22,7 @@ from alphapose_ros.detection.yolox import input_rectangle
 from alphapose_ros.imaging import ImageBatch
 
 PERSON = 0  # class of people, in networks of one class and of COCO's 80
-PAD = 127.5  # grey beside the image: half of white, as in training
+PAD = 127.5  # grey beside the image: Darknet's half of white, in AlphaPose rounded to 128
 
 
 class DarknetDetector:

@@ -135,6 +135,16 @@ def _map(section: CfgSection, shapes: Sequence[MapShape], layer: int, option: st
     return number + 1
 
 
+def _check_padding(section: CfgSection, size: int, step: int, padding: int) -> None:
+    """The stride says where a cell lies: of H cells, a multiple of it, H / stride must be left."""
+    if (padding - size) // step != -1:
+        raise section.error(
+            f"padding: expected {max(size - step, 0)} to {size - 1} cells in all for a window of "
+            f"{size} and stride {step}, got {padding}",
+            "padding",
+        )
+
+
 def _convolution(section: CfgSection, shapes: Sequence[MapShape]) -> BuiltLayer:
     source = _map(section, shapes, -1)
     inputs, stride = shapes[source]
@@ -144,6 +154,7 @@ def _convolution(section: CfgSection, shapes: Sequence[MapShape]) -> BuiltLayer:
         raise section.error(f"groups: expected a divisor of {inputs} and {filters}", "groups")
     norm = bool(section.integer("batch_normalize", 0))
     padding = size // 2 if section.integer("pad", 0) else section.integer("padding", 0)
+    _check_padding(section, size, step, 2 * padding)
     conv = nn.Conv2d(inputs, filters, size, step, padding, groups=groups, bias=not norm)
     module = Convolution(conv, norm, _activation(section, "logistic"))
     return BuiltLayer(module, (source,), MapShape(filters, stride * step))
@@ -153,10 +164,10 @@ def _maxpool(section: CfgSection, shapes: Sequence[MapShape]) -> BuiltLayer:
     source = _map(section, shapes, -1)
     step = section.integer("stride", 1, 1)
     size = section.integer("size", step, 1)
-    module = MaxPool(size, step, section.integer("padding", size - 1))
-    return BuiltLayer(
-        module, (source,), MapShape(shapes[source].channels, shapes[source].stride * step)
-    )
+    padding = section.integer("padding", size - 1)
+    _check_padding(section, size, step, padding)
+    channels, stride = shapes[source]
+    return BuiltLayer(MaxPool(size, step, padding), (source,), MapShape(channels, stride * step))
 
 
 def _upsample(section: CfgSection, shapes: Sequence[MapShape]) -> BuiltLayer:

@@ -125,7 +125,7 @@ def parse_cfg(text: str, file: str) -> tuple[CfgSection, ...]:
         name, equals, value = line.partition("=")
         if not equals or not name or not sections:
             raise WeightsError(f"{file}:{number}: expected [section] or name=value, got {line!r}")
-        options[name] = value, number
+        options.setdefault(name, (value, number))  # of two, Darknet takes the first
     if not sections or sections[0].kind != "net" or len(sections) < 2:
         raise WeightsError(f"{file}: expected a cfg that begins with [net] and has layers")
     for section in sections[1:]:

@@ -71,9 +71,12 @@ def read_weights(path: Path, network: DarknetNetwork) -> dict[str, Tensor]:
     """The values of a weights file under the names that they have in ``network``.
 
     Raises:
-        WeightsError: the file has another size than the network's weights.
+        WeightsError: the file cannot be read, or has another size than the network's weights.
     """
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: not a readable weights file: {error.strerror}") from error
     header = _header_bytes(path, data)
     entries = list(network.stored())
     expected = header + 4 * sum(shape.numel() for _, shape in entries)

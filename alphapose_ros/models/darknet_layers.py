@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-NORM_EPS = 1e-6  # what Darknet adds where it divides by the spread
+NORM_EPS = 1e-6  # Darknet adds it to the spread, OpenCV's importer and this to the variance
 
 
 class Convolution(nn.Module):
@@ -111,4 +111,6 @@ class YoloLayer(nn.Module):
         half = raw[..., 2:4].exp() * self.anchors / 2
         boxes = torch.cat([center - half, center + half], -1)
         scores = raw[..., 4:5].sigmoid() * raw[..., 5:].sigmoid()
-        return boxes.flatten(1, 3), scores.flatten(1, 3)
+        # Not flatten: in a graph it leaves a side open, which no image at all cannot settle.
+        count = height * width * len(self.anchors)
+        return boxes.reshape(batch, count, 4), scores.reshape(batch, count, self.classes)
