@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +29,23 @@ def seeded() -> None:
     np.random.seed(0)  # noqa: NPY002 (libraries draw from the global state)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Networks run on one thread: on a busy machine threads mostly wait for each other."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def onnx() -> Any:
+    """The package onnx, where ONNX Runtime is beside it."""
+    pytest.importorskip("onnxruntime", reason="ONNX NOT CHECKED: onnxruntime is absent")
+    return pytest.importorskip("onnx", reason="ONNX NOT CHECKED: onnx is absent")
 
 
 @pytest.fixture

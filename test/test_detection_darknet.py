@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -19,17 +18,11 @@ from alphapose_ros.detection.darknet import DarknetDetector
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.models.darknet_files import load_darknet
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CONFIG = DetectorConfig(
     input_height=96, input_width=96, score_threshold=0.05, nms_iou=0.6, min_box_px=0, max_people=99
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # on a busy machine threads mostly wait for each other
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

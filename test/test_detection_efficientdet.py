@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -26,17 +25,11 @@ from alphapose_ros.detection.efficientdet import (
 )
 from alphapose_ros.imaging import ImageBatch
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CONFIG = DetectorConfig(
     name="efficientdet_d0", score_threshold=0.5, nms_iou=0.5, max_people=1000, min_box_px=0
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # on a busy machine threads mostly wait for each other
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

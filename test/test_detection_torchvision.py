@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +21,8 @@ from alphapose_ros.detection.torchvision import (
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.weights import save_tensors
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 pytest.importorskip("torchvision", reason="TORCHVISION'S DETECTORS NOT CHECKED: not installed")
 
 BUILDERS = {
@@ -31,14 +32,6 @@ BUILDERS = {
     "fcos_resnet50": "fcos_resnet50_fpn",
     "ssdlite320": "ssdlite320_mobilenet_v3_large",
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # on a busy machine threads mostly wait for each other
-    yield
-    torch.set_num_threads(before)
 
 
 def test_every_name_is_checked_here():

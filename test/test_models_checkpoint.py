@@ -8,7 +8,7 @@ import json
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -36,6 +36,8 @@ from alphapose_ros.models.info import default_info
 from alphapose_ros.models.light import LightPose, fold_batch_norm
 from alphapose_ros.models.simplepose import SimplePose
 from alphapose_ros.models.state import fitted
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 BUNDLED = Path(__file__).parents[1] / "alphapose_ros" / "bundled" / "pose_nano.safetensors"
 
@@ -105,14 +107,6 @@ FAMILIES: dict[str, Callable[[], nn.Module]] = {
     "fastpose_duc": partial(fastpose_duc_resnet, num_joints=17, unshuffle=True, se=False),
     "simplepose": partial(SimplePose, num_joints=17),
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # on a busy machine threads mostly wait for each other
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,16 +26,10 @@ from alphapose_ros.models.deform import (
 from alphapose_ros.models.fastpose import FastPose, FastPoseHead, fastpose_resnet
 from alphapose_ros.models.resnet import Bottleneck
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 WAYS = (deformable_convolution, sampled_convolution)
 Way = Callable[..., Tensor]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # on a busy machine threads mostly wait for each other
-    yield
-    torch.set_num_threads(before)
 
 
 def needs_operator() -> None:
@@ -230,7 +224,8 @@ def test_training_reaches_the_offsets() -> None:
         assert parameter.grad.abs().max() > 0, name
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace")
+@pytest.mark.filterwarnings("ignore:Converting a tensor to a Python boolean")
 def test_a_traced_graph_takes_any_number_of_crops() -> None:
     block = Bottleneck(3, 4, stride=2, deformable=True).eval()
     traced = torch.jit.trace(block, torch.randn(1, 3, 9, 7))

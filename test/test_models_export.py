@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +16,13 @@ from alphapose_ros.models.resnet import Bottleneck
 from alphapose_ros.pose.heatmap import HeatmapDecoder
 from alphapose_ros.pose.sikr import SikrDecoder
 
-pytestmark = [  # of torch's tracing exporter, about itself
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    # of torch's tracing exporter, about itself
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Constant folding"),
 ]
 HALF = (0.5, 0.5, 0.5)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # on a busy machine threads mostly wait for each other
-    yield
-    torch.set_num_threads(before)
 
 
 pytest.importorskip("onnx", reason="ONNX EXPORT NOT CHECKED: no onnx")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -23,6 +23,8 @@ from alphapose_ros.models.fastpose import (
     fastpose_resnet,
 )
 from alphapose_ros.models.resnet import Bottleneck, ResNet
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 BUILDERS: dict[str, Callable[[], FastPose]] = {
     "fastpose_res50_coco17": partial(fastpose_resnet, num_joints=17),
@@ -62,14 +64,6 @@ WITH_OUTPUT = (
     "fastpose_res50_halpe136_regression",
     "fastpose_duc_res50_unshuffle_coco17",
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # on a busy machine threads mostly wait for each other
-    yield
-    torch.set_num_threads(before)
 
 
 @needs_shared

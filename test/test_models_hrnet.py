@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -21,18 +21,12 @@ from torch import nn
 from alphapose_ros.models.hrnet import ExchangeUnit, HRNet
 from alphapose_ros.models.simplepose import SimplePose
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 BUILDERS: dict[str, Callable[[], nn.Module]] = {
     "hrnet_w32_coco17": partial(HRNet, num_joints=17),
     "simplepose_res50_coco17": partial(SimplePose, num_joints=17),
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # on a busy machine threads mostly wait for each other
-    yield
-    torch.set_num_threads(before)
 
 
 @needs_shared

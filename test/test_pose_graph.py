@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,16 +35,10 @@ from alphapose_ros.pose.onnx import load_onnx_pose
 from alphapose_ros.registry.spec import IMAGENET_MEAN, IMAGENET_STD
 from alphapose_ros.runtime.config import RuntimeOptions
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 pytest.importorskip("onnx", reason="ONNX POSES NOT CHECKED: no onnx")
 pytest.importorskip("onnxruntime", reason="ONNX POSES NOT CHECKED: no onnxruntime")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # on a busy machine threads mostly wait for each other
-    yield
-    torch.set_num_threads(before)
 
 
 def test_unknown_graphs_name_what_they_have(tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -22,17 +20,11 @@ from alphapose_ros.pose.sikr import (
     symmetric_integral,
 )
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CROPS = crop_boxes(np.array([[100, 50, 200, 300]], np.float32))
 seeds = st.integers(0, 10**6)
 sizes = st.tuples(st.integers(2, 9), st.integers(2, 9))
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # on a busy machine threads mostly wait for each other
-    yield
-    torch.set_num_threads(before)
 
 
 def background(cells: dict[tuple[int, int], float]) -> Tensor:

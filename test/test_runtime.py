@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +21,10 @@ from alphapose_ros.runtime.quantise import quantise
 from alphapose_ros.runtime.recording import recorded
 from alphapose_ros.runtime.torch_runner import TorchRunner
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 NAMES = GraphNames(("x",), ("maps", "sums"), {n: {0: "N"} for n in ("x", "maps", "sums")})
 GRAPHS = ("onnxruntime", "openvino")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # on a busy machine threads mostly wait for each other
-    yield
-    torch.set_num_threads(before)
 
 
 class Small(nn.Module):

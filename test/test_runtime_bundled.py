@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from alphapose_ros.base.records import Poses
 from alphapose_ros.cli import main
@@ -16,16 +14,10 @@ from alphapose_ros.config import PipelineConfig, build
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pipeline import PosePipeline
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 WITHIN_CROP_PX = 0.1  # of the 256x192 crop
 SCORE = 0.2  # joints below are guesses, and may be guessed elsewhere
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # on a busy machine threads mostly wait for each other
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ EFFICIENTDET_NAMES = tuple(f"efficientdet_d{size}" for size in range(8))
 DETECTOR_NAMES = (
     "yolox", "yolov3", *TORCHVISION_NAMES, *EFFICIENTDET_NAMES, "onnx", "replay",
 )  # fmt: skip
-ONNX_FORMATS = ("auto", "yolox", "mmdeploy", "boxes_scores")
+ONNX_FORMATS = ("auto", "yolox", "yolov5", "yolov8", "end2end", "mmdeploy", "boxes_scores")
 STRIDE = 32
 
 
@@ -31,7 +31,8 @@ class DetectorConfig:
         weights: file of weights or name of a known model (alphapose-ros models list); replay: a
             file of COCO result rows; empty: the bundled YOLOX. A bare file name is also looked
             for in torch's hub folder for torchvision's detectors.
-        format: outputs of an ONNX file: auto (seen from their shapes), yolox, mmdeploy or
+        format: outputs of an ONNX file: auto (seen from their shapes), yolox, yolov5 (and YOLOv6,
+            YOLOv7), yolov8 (and later), end2end (boxes suppressed in the graph), mmdeploy or
             boxes_scores.
         input_height: rows that an image may take in the network, px, a multiple of 32.
         input_width: columns that an image may take in the network, px, a multiple of 32.

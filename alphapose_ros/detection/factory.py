@@ -65,7 +65,9 @@ def create_detector(
     if config.name == "replay":
         return ReplayDetector(read_boxes(config.weights))
     if config.name == "onnx":
-        return OnnxDetector(resolve(config.weights), config, runtime)
+        return OnnxDetector(
+            resolve(config.weights), config, runtime or RuntimeOptions(device=str(device))
+        )
     if config.name == "yolov3":
         return DarknetDetector(_running(config, options), config)
     state = load_tensors(_local_file(config.weights))

@@ -1,69 +1,98 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Person detectors as ONNX; what they are is seen in the graph.
-
-| form | outputs | graphs |
-|---|---|---|
-| yolox | (1, A, 5 + C): raw heads, decoded here | YOLOX's own exports |
-| mmdeploy | dets (1, N, 5) and labels (1, N) | RTMDet and YOLOX of OpenMMLab |
-| boxes_scores | boxes (N, A, 4) px and scores (N, A, C) | what ``models export`` writes |
-"""
+"""Detectors of others as ONNX files, and our own exported ones: what they are is seen in them."""
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from alphapose_ros.base.errors import WeightsError
 from alphapose_ros.base.records import Detections
 from alphapose_ros.detection.config import DetectorConfig
+from alphapose_ros.detection.onnx_formats import recognise
+from alphapose_ros.detection.onnx_graph import DetectorGraph
 from alphapose_ros.detection.select import best_candidates, select_people
-from alphapose_ros.detection.yolox import PAD, PERSON
 from alphapose_ros.imaging import ImageBatch
-from alphapose_ros.models.export import METADATA
-from alphapose_ros.models.yolox import anchor_grid, decode_boxes
-from alphapose_ros.registry.spec import RAW_STD
+from alphapose_ros.registry.spec import IMAGENET_MEAN, IMAGENET_STD, RAW_STD
 from alphapose_ros.registry.store import spec_of
 from alphapose_ros.runtime.config import RuntimeOptions
-from alphapose_ros.runtime.onnx_model import OnnxModel
 
-FORMS = ("yolox", "mmdeploy", "boxes_scores")
+
+@dataclass(frozen=True)
+class Pixels:
+    """How an image enters a graph: each channel as (p / 255 - mean) / std.
+
+    Attributes:
+        channels: RGB or BGR.
+        mean, std: in the order of ``channels``.
+        pad: grey beside the image, 0..255.
+    """
+
+    channels: str = "RGB"
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    pad: float = 114.0
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """RGB images (B, 3, H, W) of 0..255 as the graph wants them."""
+        ordered = images.flip(1) if self.channels == "BGR" else images
+        factor = images.new_tensor([1 / (255 * s) for s in self.std]).view(3, 1, 1)
+        shift = images.new_tensor([m / s for m, s in zip(self.mean, self.std, strict=True)])
+        return ordered * factor - shift.view(3, 1, 1)
+
+
+RGB = Pixels()
+RAW_BGR = Pixels("BGR", std=RAW_STD)
+RTMDET = Pixels("BGR", IMAGENET_MEAN[::-1], IMAGENET_STD[::-1])
+_OWN = {"yolox": RAW_BGR, "yolov3": Pixels(pad=127.5)}  # what ``models export`` writes
 
 
 class OnnxDetector:
-    """People by an ONNX graph; a fixed input size is the file's, an open one the configuration's.
+    """People of each image, by an ONNX graph.
+
+    How pixels enter is what is known of the model by its file's name (:mod:`registry`), else what
+    this project wrote into the file, else the form's usual way: YOLOX takes BGR 0..255,
+    OpenMMLab's files are RTMDet's (BGR, ImageNet's mean and deviation) unless their name says
+    yolox, all others take RGB 0..1. A graph that takes bytes gets 0..255. The class of people is
+    0, or the one that the file's entry ``names`` calls person.
 
     Args:
-        path: of the file.
-        config: thresholds, input size and ``format``.
+        path: of the file. Its inputs are (1, 3, H, W), (1, H, W, 3) or (3, H, W), of any float or
+            of bytes, H and W fixed or open, the batch 1 or open.
+        config: thresholds, and the input's size where neither file nor registry gives one.
         options: runtime and device; None: chosen automatically, on the CPU.
+        form: auto, or one of :data:`onnx_formats.FORMS` where the outputs alone do not tell it;
+            empty: the configuration's ``format``.
 
     Raises:
-        WeightsError: the file is no usable graph, or of no known form.
+        WeightsError: no usable graph, or outputs of no known form, or of more than one.
+        ConfigError: the runtime does not go with the device or with a graph.
         MissingDependencyError: onnxruntime is not installed.
     """
 
     def __init__(
-        self, path: str | Path, config: DetectorConfig, options: RuntimeOptions | None = None
+        self,
+        path: str | Path,
+        config: DetectorConfig,
+        options: RuntimeOptions | None = None,
+        *,
+        form: str = "",
     ) -> None:
-        self.model = OnnxModel(path, options or RuntimeOptions())
         self.config = config
-        self.form = _form(self.model) if config.format == "auto" else config.format
-        shape = self.model.inputs[0].shape
-        if len(shape) != 4 or shape[1] != 3:
-            raise WeightsError(f"{path}: expected an input (1, 3, H, W), got {shape}")
-        self._size_hw = shape[2] or config.input_height, shape[3] or config.input_width
         spec = spec_of(path)
-        known = spec is not None and spec.task == "detection"
-        self._channels = spec.channels if spec and known else "BGR"
-        self._mean = spec.mean if spec and known else (0.0, 0.0, 0.0)
-        self._std = spec.std if spec and known else RAW_STD
-        if METADATA in self.model.metadata:
-            network = json.loads(self.model.metadata[METADATA]).get("network")
-            if network == "yolov3":  # the one of ours that takes RGB of 0..1
-                self._channels, self._std = "RGB", (1.0, 1.0, 1.0)
+        spec = spec if spec and spec.task == "detection" else None
+        open_hw = spec.input_hw if spec else (config.input_height, config.input_width)
+        self._graph = DetectorGraph(Path(path), options or RuntimeOptions(), open_hw)
+        self.form, self._decode = recognise(self._graph.info, form or config.format)
+        pixels = _usual_pixels(self.form, Path(path), self._graph.about)
+        if self._graph.takes_bytes:
+            pixels = replace(pixels, mean=(0.0, 0.0, 0.0), std=RAW_STD)
+        if spec:
+            pixels = Pixels(spec.channels, spec.mean, spec.std, pixels.pad)
+        self.pixels = pixels
 
     def reconfigure(self, config: DetectorConfig) -> None:
         """Other thresholds."""
@@ -72,45 +101,24 @@ class OnnxDetector:
     @torch.inference_mode()
     def __call__(self, batch: ImageBatch) -> list[Detections]:
         """One record per image."""
-        images, scales = batch.letterbox(self._size_hw, PAD)
+        images, scales = batch.letterbox(self._graph.input_hw, self.pixels.pad)
         out = []
-        for image, scale, size_hw in zip(images, scales, batch.sizes_hw, strict=True):
-            boxes, scores = self._people(self.model(self._pixels(image)[None]))
-            found = best_candidates(boxes, scores, self.config.score_threshold)
-            out.append(select_people(found[0] / scale, found[1], size_hw, self.config))
+        for start in range(0, len(batch), self._graph.batch):
+            part = self.pixels(images[start : start + self._graph.batch])
+            boxes, scores = self._decode(self._graph(part))
+            for k in range(len(part)):
+                row = start + k
+                found = best_candidates(boxes[k], scores[k], self.config.score_threshold)
+                size_hw = batch.sizes_hw[row]
+                out.append(select_people(found[0] / scales[row], found[1], size_hw, self.config))
         return out
 
-    def _pixels(self, image: Tensor) -> Tensor:
-        """RGB of 0..255 -> (p / 255 - mean) / std in the graph's channel order."""
-        ordered = image.flip(0) if self._channels == "BGR" else image
-        mean, std = (ordered.new_tensor(v).view(3, 1, 1) for v in (self._mean, self._std))
-        return (ordered / 255 - mean) / std
 
-    def _people(self, outputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        """Boxes (A, 4) in px of the input and the probability of a person (A,)."""
-        if self.form == "yolox":
-            raw = outputs[0][0]
-            points, strides = anchor_grid(self._size_hw)
-            return decode_boxes(raw[:, :4], points, strides), raw[:, 4] * raw[:, 5 + PERSON]
-        if self.form == "mmdeploy":
-            found, labels = outputs[0][0], outputs[1][0]
-            person = labels == PERSON
-            return found[person, :4], found[person, 4]
-        return outputs[0][0], outputs[1][0][:, PERSON]
-
-
-def _form(model: OnnxModel) -> str:
-    names = [value.name for value in model.outputs]
-    ranks = [len(value.shape) for value in model.outputs]
-    last = [value.shape[-1] if value.shape else None for value in model.outputs]
-    if names == ["boxes", "scores"] and ranks == [3, 3] and last[0] in (4, None):
-        return "boxes_scores"
-    if ranks == [3, 2] and last[0] == 5:
-        return "mmdeploy"
-    if ranks == [3] and (last[0] or 0) > 5:
-        return "yolox"
-    found = ", ".join(f"{value.name} {value.shape}" for value in model.outputs)
-    raise WeightsError(
-        f"{model.name}: expected outputs of yolox (1, A, 5 + C), mmdeploy (1, N, 5) and (1, N), "
-        f"or boxes (N, A, 4) and scores (N, A, C); got {found}"
-    )
+def _usual_pixels(form: str, path: Path, about: dict[str, Any]) -> Pixels:
+    """A form's own way; OpenMMLab's files are RTMDet's unless their name says YOLOX."""
+    if form == "mmdeploy":
+        name = path.name.lower()
+        return RAW_BGR if "yolox" in name and "rtmdet" not in name else RTMDET
+    if form == "yolox":
+        return RAW_BGR
+    return _OWN.get(about.get("network", ""), RGB)
