@@ -187,7 +187,8 @@ def test_doctor_names_the_remedy(
 
     few = [p for p in doctor.PACKAGES if p.module in ("numpy", "onnxruntime")]
     monkeypatch.setattr(doctor, "PACKAGES", few)  # importing all of them takes ten seconds
-    monkeypatch.setattr("alphapose_ros.cli.models.verify_all", lambda: {"pose": "", "det": "bad"})
+    problems = {"pose_nano": "", "detector_nano": "bad", "yolox_s": "half of it"}
+    monkeypatch.setattr("alphapose_ros.cli.models.verify_all", lambda: problems)
     real = doctor.find_spec
     monkeypatch.setattr(
         doctor, "find_spec", lambda name: None if name == "onnxruntime" else real(name)
@@ -199,8 +200,10 @@ def test_doctor_names_the_remedy(
     out = capsys.readouterr().out
     assert "onnxruntime: pip install 'alphapose_ros[onnx]'" in out
     assert "ROS_DOMAIN_ID  42" in out
-    assert "weights pose" in out
-    monkeypatch.setattr("alphapose_ros.cli.models.verify_all", lambda: {"pose": ""})
+    assert "weights pose_nano" in out
+    assert "install the package again" in out
+    assert "alphapose-ros models fetch yolox_s" in out
+    monkeypatch.setattr("alphapose_ros.cli.models.verify_all", lambda: {"pose_nano": ""})
     assert cli.main(["doctor"]) == 0
 
 

@@ -70,6 +70,17 @@ def test_predict_answers_each_given_box(
     assert "1 boxes are of other images" in capsys.readouterr().err
 
 
+def test_a_network_that_finds_people_itself_takes_no_boxes(
+    pipeline: OnePerson, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(OnePerson.estimator, "finds_people", True)
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text("[]")
+    argv = ["predict", str(images), "--output", str(tmp_path / "r.json"), "--boxes", str(boxes)]
+    assert "finds the people itself" in fails(capsys, argv)
+
+
 @pytest.mark.parametrize("content", ["{}", "[1]", '[{"image_id": 1}]', "not json", None])
 def test_bad_boxes_are_one_line(
     content: str | None, pipeline: OnePerson, images: Path, tmp_path: Path,

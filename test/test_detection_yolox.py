@@ -10,8 +10,9 @@ from torch import nn
 
 from alphapose_ros.base.errors import ConfigError, WeightsError
 from alphapose_ros.detection.config import DetectorConfig
+from alphapose_ros.detection.dense import input_rectangle
 from alphapose_ros.detection.factory import create_detector
-from alphapose_ros.detection.yolox import YOLOXDetector, input_rectangle
+from alphapose_ros.detection.yolox import YOLOXDetector
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.models.yolox import YOLOX
 from alphapose_ros.weights import save_tensors

@@ -10,11 +10,14 @@ import platform
 import sys
 from importlib import metadata
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from alphapose_ros import __version__
 from alphapose_ros.cli.console import Commands, add_command, say, table
 from alphapose_ros.cli.node import installed_ros
+
+if TYPE_CHECKING:
+    from alphapose_ros.registry.spec import ModelSpec
 
 _VARIABLES = (
     "ROS_DISTRO",
@@ -192,13 +195,26 @@ def _ros() -> Finding:
 
 def _weights() -> list[Finding]:
     from alphapose_ros.cli.models import verify_all
+    from alphapose_ros.registry.store import known_spec
 
-    remedy = "install the package again: the file is missing or damaged"
     try:
         problems = verify_all()
     except ImportError as error:  # reading them needs torch
         return [Finding("weights", False, f"not checked ({error})")]
     return [
-        Finding(f"weights {name}", not problem, problem or "verified", problem and remedy, True)
+        Finding(
+            f"weights {name}",
+            not problem,
+            problem or "verified",
+            problem and _mending(known_spec(name)),
+            True,
+        )
         for name, problem in problems.items()
     ]
+
+
+def _mending(spec: ModelSpec) -> str:
+    """What to do about a model's missing or damaged file."""
+    if spec.bundled:
+        return "install the package again: the file is missing or damaged"
+    return f"alphapose-ros models fetch {spec.name}"

@@ -115,6 +115,11 @@ def _estimate(args: argparse.Namespace, images: list[Image]) -> Iterator[tuple[I
 
     boxes = GivenBoxes(Path(args.boxes)) if args.boxes else None
     pipeline = make_pipeline(args)
+    if boxes is not None and pipeline.estimator.finds_people:
+        raise InputError(
+            f"--boxes {args.boxes}: expected a pose network that takes boxes, got one that finds "
+            "the people itself"
+        )
     broken: list[SourceError] = []
     for image, pixels in _readable(
         progress(images, total=len(images), unit=" images", quiet=args.quiet), broken

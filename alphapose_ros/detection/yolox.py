@@ -1,25 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""YOLOX as a person detector: letterbox, network with its decoding, suppression."""
+"""YOLOX as a person detector."""
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
-from alphapose_ros.base.records import Detections
-from alphapose_ros.detection.config import STRIDE, DetectorConfig
-from alphapose_ros.detection.select import best_candidates, select_people
-from alphapose_ros.imaging import ImageBatch
+from alphapose_ros.detection.config import DetectorConfig
+from alphapose_ros.detection.dense import DenseDetector
 
-PERSON = 0  # class of people, in networks of one class and of COCO's 80
 PAD = 114.0  # grey beside the image, as in training
 
 
-class YOLOXDetector:
+class YOLOXDetector(DenseDetector):
     """People of each image, by a YOLOX of one class or of COCO's.
 
     Args:
@@ -31,47 +25,4 @@ class YOLOXDetector:
     def __init__(
         self, model: Callable[[Tensor], tuple[Tensor, ...]], config: DetectorConfig
     ) -> None:
-        self.model, self.config = model, config
-
-    def reconfigure(self, config: DetectorConfig) -> None:
-        """Other thresholds."""
-        self.config = config
-
-    @torch.inference_mode()
-    def __call__(self, batch: ImageBatch) -> list[Detections]:
-        """One record per image."""
-        limit = self.config.input_height, self.config.input_width
-        rectangles: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for row, size_hw in enumerate(batch.sizes_hw):
-            rectangles[input_rectangle(size_hw, limit)].append(row)
-        people: dict[int, Detections] = {}
-        for rectangle, rows in rectangles.items():
-            people.update(zip(rows, self._detect(batch, rows, rectangle), strict=True))
-        return [people[row] for row in range(len(batch))]
-
-    def _detect(
-        self, batch: ImageBatch, rows: list[int], rectangle: tuple[int, int]
-    ) -> list[Detections]:
-        images, scales = batch.letterbox(rectangle, PAD)
-        boxes, scores = self.model(images[rows].flip(1))  # the network's channels are BGR
-        out = []
-        for k, row in enumerate(rows):
-            threshold = self.config.score_threshold
-            found = best_candidates(boxes[k], scores[k, :, PERSON], threshold)
-            out.append(
-                select_people(found[0] / scales[row], found[1], batch.sizes_hw[row], self.config)
-            )
-        return out
-
-
-def input_rectangle(size_hw: tuple[int, int], limit_hw: tuple[int, int]) -> tuple[int, int]:
-    """Smallest stride-32 rectangle for an image fitted into ``limit_hw`` (multiples of 32).
-
-    640x480 fitted into 416x416 has 416x312 px and needs 416x320: a quarter less work.
-    """
-    scale = min(limit_hw[0] / size_hw[0], limit_hw[1] / size_hw[1])
-    height, width = (
-        min(limit, max(STRIDE, math.ceil(round(side * scale, 3) / STRIDE) * STRIDE))
-        for side, limit in zip(size_hw, limit_hw, strict=True)
-    )
-    return height, width
+        super().__init__(model, config, prepare=lambda images: images.flip(1), pad=PAD)
