@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,8 @@ def quantise(graph: bytes, inputs: Iterable[Tensor]) -> bytes:
     onnx = require("onnx", needed_for="quantisation", install=_INSTALL)
     quantization = require("onnxruntime.quantization", needed_for="quantisation", install=_INSTALL)
     name = onnx.load_from_string(graph).graph.input[0].name
-    reader = _reader(quantization, name, iter(inputs))
-    if reader is None:
+    given = list(inputs)
+    if not given:
         raise InputError("quantisation: expected at least one input to measure, got none")
     with tempfile.TemporaryDirectory() as folder:
         source, prepared, made = (Path(folder) / f"{n}.onnx" for n in ("a", "b", "c"))
@@ -41,7 +41,7 @@ def quantise(graph: bytes, inputs: Iterable[Tensor]) -> bytes:
         quantization.quantize_static(
             str(prepared),
             str(made),
-            reader,
+            _reader(quantization, name, given),
             quant_format=quantization.QuantFormat.QDQ,
             op_types_to_quantize=_LAYERS,
             nodes_to_exclude=_depthwise(onnx, prepared),
@@ -51,6 +51,8 @@ def quantise(graph: bytes, inputs: Iterable[Tensor]) -> bytes:
             weight_type=quantization.QuantType.QInt8,
             # Products of 8-bit numbers overflow 16 bits in the instructions of CPUs without VNNI.
             reduce_range=True,
+            # Every layer's output of one input at a time: of all at once they fill the memory.
+            extra_options={"CalibStridedMinMax": 1},
         )
         return made.read_bytes()
 
@@ -65,20 +67,21 @@ def _depthwise(onnx: Any, path: Path) -> list[str]:
     ]
 
 
-def _reader(quantization: Any, name: str, inputs: Iterator[Tensor]) -> Any:
-    """The library's reader over ``inputs``; None where there is nothing to read."""
-    first = next(inputs, None)
-    if first is None:
-        return None
+def _reader(quantization: Any, name: str, inputs: Sequence[Tensor]) -> Any:
+    """The library's reader over ``inputs``, a range of them at a time."""
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self._waiting: Tensor | None = first
+            self._waiting = iter(inputs)
+
+        def __len__(self) -> int:
+            return len(inputs)
+
+        def set_range(self, start_index: int, end_index: int) -> None:
+            self._waiting = iter(inputs[start_index:end_index])
 
         def get_next(self) -> dict[str, Any] | None:
-            if self._waiting is None:
-                return None
-            given, self._waiting = self._waiting, next(inputs, None)
-            return {name: given.cpu().numpy()}
+            given = next(self._waiting, None)
+            return None if given is None else {name: given.cpu().numpy()}
 
     return Reader()
