@@ -13,14 +13,16 @@ import torch
 from coco_scenes import coco_file, flat, person
 from numpy.typing import NDArray
 
-from alphapose_ros.base.errors import InputError
+from alphapose_ros.base.errors import ConfigError, InputError
 from alphapose_ros.base.skeletons import COCO17, HALPE136
-from alphapose_ros.data.augment import AugmentConfig, Crop, crop_person, degrade
+from alphapose_ros.data.augment import AugmentConfig, Crop, crop_person, halves
+from alphapose_ros.data.coco import read_image
+from alphapose_ros.data.degrade import degrade
 from alphapose_ros.data.faces import eyes_of, paste_face
 from alphapose_ros.data.people import People, read_people
 from alphapose_ros.data.pose_samples import PoseSamples, SetSpec, as_input, trusted
 
-STILL = AugmentConfig(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+STILL = replace(AugmentConfig().scaled(0), flip_probability=0, face_probability=0)
 DOTS = {"left_shoulder": (255, 0, 0), "right_shoulder": (0, 255, 0), "nose": (0, 0, 255),
         "left_heel": (255, 255, 0), "right_ankle": (255, 0, 255)}  # fmt: skip
 
@@ -111,6 +113,63 @@ def test_half_bodies_are_of_people_with_many_joints_only() -> None:
     labels[:17] = 2
     sizes = {round(extent(labels, seed), 3) for seed in range(12)}
     assert len(sizes) == 2  # the upper or the lower body
+
+
+def test_upper_halves_have_face_and_hands_and_lower_ones_feet() -> None:
+    upper, lower = halves(HALPE136)
+    assert (upper ^ lower).all()
+    for name in ("face", "left_hand", "right_hand"):
+        assert upper[HALPE136.parts[name]].all()
+    assert lower[HALPE136.parts["feet"]].all()
+    wanted = "left_hip right_hip left_knee right_knee left_ankle right_ankle pelvis".split()
+    body = HALPE136.parts["body"]
+    names = np.array(HALPE136.keypoint_names)[body]
+    assert sorted(names[lower[body]]) == sorted(wanted)
+
+
+@pytest.mark.parametrize(("half", "part"), [(0, "right_hand"), (1, "feet")])
+def test_half_bodies_of_whole_bodies_hold_all_parts_of_their_half(half: int, part: str) -> None:
+    """A window around the body joints alone would cut the part off."""
+    image, points, labels = dotted()
+    rng = np.random.default_rng(2)
+    points[:17] = rng.uniform((150, 90), (250, 170), (17, 2))
+    points[11:17] = rng.uniform((160, 300), (240, 340), (6, 2))
+    points[HALPE136.parts["feet"]] = rng.uniform((160, 385), (240, 395), (6, 2))
+    points[HALPE136.parts["right_hand"]] = rng.uniform((30, 100), (40, 140), (21, 2))
+    labels[:] = 0
+    for known in (slice(0, 17), HALPE136.parts["feet"], HALPE136.parts["right_hand"]):
+        labels[known] = 2
+    config = replace(STILL, half_body_probability=1.0)
+    box = np.array([20, 40, 290, 399], np.float32)
+    mine = halves(HALPE136)[half] & (labels > 0)
+    seen = 0
+    for seed in range(12):
+        crop = crop_person(
+            image, box, points, labels, HALPE136, config, np.random.default_rng(seed)
+        )
+        np.testing.assert_array_equal(crop.labels, labels)  # those outside stay labelled, outside
+        inside = ((crop.points >= 0) & (crop.points < (192, 256))).all(1)
+        if inside[mine].all() and not inside[labels > 0].all():
+            seen += 1
+            assert inside[HALPE136.parts[part]].all()
+            assert np.ptp(crop.points[mine], 0).max() > 100  # it fills the crop
+    assert seen >= 2
+
+
+def test_strength_scales_what_distorts() -> None:
+    config = AugmentConfig().scaled(0.5)
+    assert config.rotation_deg == 12.5
+    assert config.blur_probability == AugmentConfig().blur_probability / 2
+    assert config.flip_probability == 0.5
+    assert AugmentConfig().scaled(100).occlusion_probability == 1
+
+
+@pytest.mark.parametrize("name", ["flip_probability", "scale", "jpeg_probability"])
+def test_impossible_strengths_are_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"augment\.{name}: expected a number"):
+        replace(AugmentConfig(), **{name: -0.1})
+    with pytest.raises(ConfigError, match=r"expected 0 beside augment\.proposals"):
+        AugmentConfig(proposals="a.json", dpg_probability=0.5)
 
 
 def test_colour_and_occlusion_leave_geometry_and_input_alone(rng: np.random.Generator) -> None:
@@ -206,6 +265,26 @@ def test_a_sample_is_a_function_of_seed_and_position_alone(tmp_path: Path) -> No
         assert all(torch.equal(one[key], again[position][key]) for key in one)
         assert not torch.equal(one["image"], other[position]["image"])
     assert not torch.equal(first[0]["image"], first[1]["image"])
+
+
+def test_images_may_come_from_elsewhere_and_are_only_read(tmp_path: Path) -> None:
+    stream = samples(tmp_path)
+    kept = read_image(tmp_path / "a.png")
+    kept.setflags(write=False)
+    seen: list[str] = []
+
+    def read(path: Path) -> NDArray[np.uint8]:
+        seen.append(path.name)
+        return kept
+
+    people = read_people(tmp_path / "set.json", tmp_path)
+    other = read_people(tmp_path / "other.json", tmp_path)
+    sets = [(people, 3.0), (other, 1.0)]
+    again = PoseSamples(sets, people, AugmentConfig(), seed=0, read=read)
+    for position in range(6):
+        one, two = stream[position], again[position]
+        assert all(torch.equal(one[key], two[key]) for key in one)
+    assert seen.count("a.png") == len(seen) >= 6
 
 
 def test_sets_are_mixed_by_their_ratio(tmp_path: Path) -> None:

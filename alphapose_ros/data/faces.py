@@ -8,13 +8,13 @@ colour and blended with a soft ellipse; its 68 points become the sample's face l
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from alphapose_ros.base import affine
 from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.data.augment import Crop
+from alphapose_ros.data.pasting import paste, similarity, soft_ellipse
 
 FloatArray = NDArray[np.float32]
 
@@ -54,52 +54,11 @@ def paste_face(
         skeleton: one with a ``face`` part of 68 joints.
     """
     source = np.stack([points[_RIGHT_EYE].mean(0), points[_LEFT_EYE].mean(0)])
-    matrix = _similarity(source, eyes)
-    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
-    height, width = crop.image.shape[:2]
-    # A strongly shrunken source is averaged first: bilinear sampling alone would alias.
-    softened = cv2.GaussianBlur(face, (0, 0), 0.4 / scale) if scale < 0.7 else face
-    moved = cv2.warpAffine(softened, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    matrix = similarity(source, eyes)
     landmarks = affine.apply_affine(matrix, points)
-    mask = _soft_ellipse(landmarks, (height, width))
-    inside = cv2.warpAffine(
-        np.ones(face.shape[:2], np.float32), matrix, (width, height), flags=cv2.INTER_NEAREST
-    )
-    mask = mask * inside
-    image = _blend(crop.image, np.asarray(moved, np.uint8), mask)
+    mask = soft_ellipse(landmarks, (crop.image.shape[0], crop.image.shape[1]))
+    image = paste(crop.image, face, matrix, mask)
     joints, labels = crop.points.copy(), crop.labels.copy()
     part = skeleton.parts["face"]
     joints[part], labels[part] = landmarks, 2
     return Crop(image, joints, labels)
-
-
-def _similarity(source: FloatArray, target: FloatArray) -> FloatArray:
-    """The rotation, scale and shift (2, 3) taking two points onto two points."""
-    a, b = source[1] - source[0], target[1] - target[0]
-    ratio = complex(*b) / complex(*a)
-    linear = np.array([[ratio.real, -ratio.imag], [ratio.imag, ratio.real]])
-    shift = target[0] - linear @ source[0]
-    return np.concatenate([linear, shift[:, None]], 1).astype(np.float32)
-
-
-def _soft_ellipse(landmarks: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
-    """1 inside the face, falling to 0 over a tenth of its size."""
-    low, high = landmarks.min(0), landmarks.max(0)
-    center, half = (low + high) / 2, np.maximum((high - low) / 2, 2)
-    ys, xs = np.mgrid[: size_hw[0], : size_hw[1]].astype(np.float32)
-    radius = np.hypot((xs - center[0]) / (half[0] * 1.08), (ys - center[1]) / (half[1] * 1.08))
-    return np.clip((1.1 - radius) / 0.2, 0, 1).astype(np.float32)
-
-
-def _blend(
-    under: NDArray[np.uint8], over: NDArray[np.uint8], mask: FloatArray
-) -> NDArray[np.uint8]:
-    """``over`` on ``under``, its mean and spread per channel matched where the mask is full."""
-    core = mask > 0.9
-    if not core.any():
-        return under
-    a, b = under[core].astype(np.float32), over[core].astype(np.float32)
-    gain = np.clip((a.std(0) + 4) / (b.std(0) + 4), 0.5, 1.5)
-    matched = (over.astype(np.float32) - b.mean(0)) * gain + a.mean(0)
-    mixed = under * (1 - mask[..., None]) + matched * mask[..., None]
-    return np.clip(mixed, 0, 255).astype(np.uint8)

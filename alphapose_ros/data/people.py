@@ -7,8 +7,8 @@ A joint's label is 2 (annotated), 1 (derived or pseudo-labelled) or 0. Zero mean
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,39 @@ from numpy.typing import NDArray
 from alphapose_ros.base.boxes import xywh_to_xyxy
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.rows import Rows, array
-from alphapose_ros.base.skeletons import HALPE136, SKELETONS, Skeleton
-from alphapose_ros.data.coco import read_coco
+from alphapose_ros.base.skeletons import HALPE136, HAND21, SKELETONS, Skeleton
+from alphapose_ros.data import wholebody
+from alphapose_ros.data.coco import image_fault, read_coco
 
 Annotation = dict[str, Any]
-_AREA_OF_BOX = 0.53  # what COCO-WholeBody's own evaluation takes
+FloatArray = NDArray[np.float32]
+AREA_OF_BOX = 0.53  # what COCO-WholeBody's own evaluation takes
+BROKEN = "broken annotation"
+FOREIGN = "no joint of the skeleton"
+NAMELESS = "joint of an unknown name"
+# What reading a value of another kind than expected raises.
+_MALFORMED = (TypeError, ValueError, AttributeError, KeyError, OverflowError)
+
+
+def _aliases() -> dict[str, str]:
+    fingers = {
+        "thumb": "thumb", "forefinger": "index", "middle_finger": "middle",
+        "ring_finger": "ring", "pinky_finger": "little",
+    }  # fmt: skip
+    aliases = {"head": "head_top", "hip": "pelvis"}
+    aliases |= {f"face-{i}": f"face_{i}" for i in range(68)}
+    for side in ("left_", "right_", ""):
+        hand = f"{side}hand_" if side else ""
+        for theirs, ours in fingers.items():
+            aliases |= {f"{side}{theirs}{i}": f"{hand}{ours}_{i}" for i in range(1, 5)}
+        if side:
+            aliases |= {f"{hand}{i}": hand + name for i, name in enumerate(HAND21.keypoint_names)}
+            aliases[f"{hand}root"] = f"{hand}wrist"
+    return aliases
+
+
+_ALIASES = _aliases()
+_KNOWN = frozenset(name for skeleton in SKELETONS.values() for name in skeleton.keypoint_names)
 
 
 @dataclass(frozen=True)
@@ -49,91 +77,197 @@ class People(Rows):
     problems: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Person:
+    """One person of a set: the image's number, an xywh box, px², and (K, 3) joints x, y, label."""
+
+    image_id: int
+    box_xywh: Sequence[float]
+    area: float
+    joints: FloatArray
+
+
 def read_people(
     annotations: Path,
     images_dir: Path,
     skeleton: Skeleton = HALPE136,
     keep: Callable[[Annotation], bool] = lambda _: True,
+    *,
+    derived: bool | None = None,
 ) -> People:
     """Read people with keypoints from a COCO-format file.
 
-    The file's keypoint set is told by the length of its ``keypoints`` and mapped onto
-    ``skeleton`` by names; crowd regions and people without a labelled joint are left out.
+    The file's keypoint set is told by the names in its category, or by the length of its
+    ``keypoints``, and mapped onto ``skeleton`` by names; COCO-WholeBody's parts are joined first.
+    Crowd regions and people without a labelled joint are left out; like broken annotations,
+    missing, empty or cut-off images and joints of unknown names they are counted in ``problems``.
+
+    In COCO's, COCO-WholeBody's and Halpe's own files v = 1 means annotated but hidden, a label
+    like any other. In a file of 136 joints made for this package, which mixes sources, it means
+    derived or pseudo-labelled. ``derived`` says which; None tells it from the file: Halpe's
+    releases have a category without names.
 
     Raises:
-        InputError: the file is missing, is not such a file, or its images are nowhere.
+        InputError: the file is missing, is not such a file, its images are nowhere, or all that
+            it holds is broken.
     """
     content = read_coco(annotations)
-    problems: dict[str, int] = defaultdict(int)
-    positions: dict[int, int] = {}
-    images: list[Path] = []
-    for entry in content["images"]:
-        path = images_dir / entry["file_name"]
-        if path.exists():
-            positions[entry["id"]] = len(images)
-            images.append(path)
-        else:
-            problems["missing image"] += 1
+    images, problems = usable_images(image_entry(entry, images_dir) for entry in content["images"])
     if not images:
-        raise InputError(f"{images_dir}: expected the images of {annotations}, found none of them")
-    rows: list[tuple[int, Annotation, NDArray[np.float32]]] = []
+        why = ", ".join(f"{n} {fault}" for fault, n in problems.items()) or "none are listed"
+        raise InputError(
+            f"{images_dir}: expected the images of {annotations}, found none of them ({why})"
+        )
+    joints = _Joints(content.get("categories"), skeleton, derived)
+    problems[NAMELESS] = joints.unknown
+    people: list[Person] = []
+    first = ""
     for item in content["annotations"]:
-        fault = _fault(item, positions)
-        if fault is None and keep(item):
-            try:
-                joints = _mapped(item["keypoints"], skeleton)
-            except InputError as error:
-                raise InputError(f"{annotations}: {error}") from error
-            rows.append((positions[item["image_id"]], item, joints))
-        elif fault is not None:
+        try:
+            found = _person(item, images, joints)
+        except _MALFORMED as error:
+            found, first = BROKEN, first or str(error)
+        if isinstance(found, str):
+            problems[found] += 1
+        elif keep(found[0]):
+            people.append(found[1])
+        else:
+            problems["left out by choice"] += 1
+    if not people and problems[BROKEN]:
+        raise InputError(f"{annotations}: no annotation can be used: {first}")
+    return assemble(people, images, skeleton, problems)
+
+
+def image_entry(entry: Any, images_dir: Path) -> tuple[int, Path] | None:
+    """Number and path of an image entry, None where it lacks one."""
+    try:
+        return int(entry["id"]), images_dir / entry["file_name"]
+    except _MALFORMED:
+        return None
+
+
+def usable_images(
+    paths: Iterable[tuple[int, Path] | None],
+) -> tuple[dict[int, Path], Counter[str]]:
+    """Image number -> path of those that can be read, and how many others fail for what.
+
+    None stands for an entry without number or path.
+    """
+    images: dict[int, Path] = {}
+    problems: Counter[str] = Counter()
+    for entry in paths:
+        fault = image_fault(entry[1]) if entry else "broken image entry"
+        if entry and fault is None:
+            images[entry[0]] = entry[1]
+        elif fault:
             problems[fault] += 1
-    keypoints = np.array([k for _, _, k in rows], np.float32).reshape(-1, len(skeleton), 3)
-    boxes = xywh_to_xyxy([item["bbox"] for _, item, _ in rows])
+    return images, problems
+
+
+def assemble(
+    people: Sequence[Person],
+    images: Mapping[int, Path],
+    skeleton: Skeleton,
+    problems: Mapping[str, int],
+) -> People:
+    """One record of people whose images are all in ``images``."""
+    position = {number: row for row, number in enumerate(images)}
+    joints = np.array([p.joints for p in people], np.float32).reshape(-1, len(skeleton), 3)
     return People(
-        np.array([row for row, _, _ in rows], np.int64),
-        np.array([item["image_id"] for _, item, _ in rows], np.int64),
-        boxes,
-        np.array([_area(item) for _, item, _ in rows], np.float32),
-        keypoints[..., :2],
-        keypoints[..., 2].astype(np.uint8),
-        tuple(images),
+        np.array([position[p.image_id] for p in people], np.int64),
+        np.array([p.image_id for p in people], np.int64),
+        xywh_to_xyxy([p.box_xywh for p in people]),
+        np.array([p.area for p in people], np.float32),
+        joints[..., :2],
+        joints[..., 2].astype(np.uint8),
+        tuple(images.values()),
         skeleton,
-        dict(problems),
+        {why: count for why, count in problems.items() if count},
     )
 
 
-def _fault(item: Annotation, positions: dict[int, int]) -> str | None:
-    """Why an annotation is not a person with a pose, or None."""
-    if item.get("iscrowd"):
-        return "crowd region"
-    if item.get("image_id") not in positions:
-        return "annotation of a missing image"
-    if not any((item.get("keypoints") or ())[2::3]):
-        return "no keypoints"
-    if min(item.get("bbox", ())[2:], default=0) <= 0:
-        return "empty box"
-    return None
+def same_name(name: str) -> str:
+    """Our name of a joint that other files name otherwise, and any other name as it is."""
+    return _ALIASES.get(name, name)
 
 
-def _area(item: Annotation) -> float:
-    """The annotated area, or where there is none the usual share of the box."""
-    return float(item.get("area") or _AREA_OF_BOX * item["bbox"][2] * item["bbox"][3])
+def placed(
+    points: FloatArray, labels: NDArray[Any], names: Sequence[str], skeleton: Skeleton
+) -> FloatArray:
+    """Points (J, 2) and labels (J,) of named joints -> (K, 3) of ``skeleton``, 0 elsewhere."""
+    position = {same_name(name): i for i, name in enumerate(names)}
+    index = np.array([position.get(name, -1) for name in skeleton.keypoint_names], np.intp)
+    joints = np.column_stack([points, labels])[index]
+    known = (index >= 0) & (joints[:, 2] > 0)
+    return np.where(known[:, None], joints, 0).astype(np.float32)
 
 
-def _mapped(flat: list[float], skeleton: Skeleton) -> NDArray[np.float32]:
-    """Flat (x, y, v) triples of a known set -> (K, 3) of ``skeleton``.
+def box_of_points(points: FloatArray, margin: float = 0.0) -> tuple[float, float, float, float]:
+    """The xywh box round points (J, 2), wider on every side by ``margin`` longer sides."""
+    low, high = points.min(0), points.max(0)
+    border = margin * float((high - low).max())
+    x, y = (low - border).tolist()
+    width, height = (high - low + 2 * border).tolist()
+    return x, y, width, height
 
-    In COCO's own sets v = 1 means annotated but hidden, a label like any other; in Halpe-136
-    files, which mix sources, it means derived or pseudo-labelled.
-    """
-    source = next((s for s in SKELETONS.values() if 3 * len(s) == len(flat)), None)
+
+class _Joints:
+    """An annotation's flat triples -> (K, 3) of a skeleton."""
+
+    def __init__(self, categories: Any, skeleton: Skeleton, derived: bool | None) -> None:
+        listed = [c for c in categories or [] if isinstance(c, dict)]
+        self._names = {c.get("id"): tuple(c.get("keypoints") or ()) for c in listed}
+        self._only = next(iter(self._names.values())) if len(self._names) == 1 else ()
+        named = {same_name(name) for names in self._names.values() for name in names}
+        self.unknown = len(named - _KNOWN - set(skeleton.keypoint_names))
+        nameless = bool(listed) and not any(self._names.values())
+        self._skeleton = skeleton
+        self._derived = not nameless if derived is None else derived
+
+    def __call__(self, item: Mapping[str, Any]) -> FloatArray:
+        flat = item["keypoints"]
+        names = self._names.get(item.get("category_id"), self._only)
+        if not names or 3 * len(names) != len(flat):
+            names = _names_by_length(len(flat))
+        joints = np.array(flat, np.float32).reshape(-1, 3)
+        if not np.isfinite(joints).all():
+            raise InputError("keypoints: expected finite numbers")
+        labels = joints[:, 2].clip(0, 2)
+        if not (self._derived and len(names) == len(HALPE136)):
+            labels = np.where(labels > 0, 2, 0)
+        return placed(joints[:, :2], labels, names, self._skeleton)
+
+
+def _names_by_length(length: int) -> tuple[str, ...]:
+    source = next((s for s in SKELETONS.values() if 3 * len(s) == length), None)
     if source is None:
         raise InputError(
             f"keypoints: expected three numbers for each of "
-            f"{', '.join(str(len(s)) for s in SKELETONS.values())} joints, got {len(flat)} numbers"
+            f"{', '.join(str(len(s)) for s in SKELETONS.values())} joints, got {length} numbers"
         )
-    joints = np.array(flat, np.float32).reshape(-1, 3)
-    if source is not HALPE136:
-        joints[:, 2] = 2 * (joints[:, 2] > 0)
-    index = skeleton.source_of(source)
-    return np.where((index >= 0)[:, None], joints[index], 0).astype(np.float32)
+    return source.keypoint_names
+
+
+def _person(
+    item: Annotation, images: Mapping[int, Path], joints: _Joints
+) -> tuple[Annotation, Person] | str:
+    """An annotation, its parts joined, and its person; or why it holds none with a pose."""
+    if item.get("iscrowd"):
+        return "crowd region"
+    if item.get("image_id") not in images:
+        return "annotation of a missing image"
+    whole = wholebody.joined(item) if wholebody.in_parts(item) else item
+    if not any((whole.get("keypoints") or ())[2::3]):
+        return "no keypoints"
+    box = np.array(whole.get("bbox", ()), np.float32)
+    if box.shape not in ((0,), (4,)) or not np.isfinite(box).all():
+        raise InputError(f"bbox: expected four finite numbers, got {whole['bbox']}")
+    if min(box[2:], default=0) <= 0:
+        return "empty box"
+    area = float(whole.get("area") or AREA_OF_BOX * box[2] * box[3])
+    if not 0 < area < float("inf"):
+        raise InputError(f"area: expected a positive number, got {area}")
+    found = joints(whole)
+    if not found[:, 2].any():
+        return FOREIGN
+    return whole, Person(whole["image_id"], whole["bbox"], area, found)
