@@ -180,6 +180,40 @@ def test_symmetric_gradient_equals_its_closed_form(
     np.testing.assert_allclose(z.grad.numpy(), expected, atol=1e-12)
 
 
+def test_the_papers_amplitude_is_an_eighth_of_each_axis() -> None:
+    probability = torch.full((64, 48), 1 / 3072, dtype=torch.float64, requires_grad=True)
+    for axis, number in ((0, 6.0), (1, 8.0)):
+        mean = symmetric_integral(probability, "eighth")[axis]
+        (gradient,) = torch.autograd.grad(mean, probability)
+        assert set(gradient.unique().tolist()) == {-number, number}
+
+
+@pytest.mark.parametrize("norm", ["softmax", "divide_sum"])
+@pytest.mark.parametrize("amplitude", [None, 2.0, "eighth"])
+def test_one_step_norms_take_either_gradient(norm: str, amplitude: float | str | None) -> None:
+    z = small_logits().detach().add(0.5).requires_grad_()
+    target = torch.tensor([[[0.10, -0.20]]], dtype=torch.float64)
+    loss = sikr_loss(z, target, z.new_ones(1, 1), norm=norm, amplitude=amplitude)
+    (found,) = torch.autograd.grad(loss, z)
+    p = normalise(z.detach(), norm)[0][0, 0]
+    mean_x, mean_y = integral(p).tolist()
+    towards_x = np.sign(mean_x / 6 - 0.5 - 0.10) / 6
+    towards_y = np.sign(mean_y / 4 - 0.5 + 0.20) / 4
+    xs, ys = np.arange(6.0), np.arange(4.0)
+    if amplitude is not None:
+        a, b = (6 / 8, 4 / 8) if amplitude == "eighth" else (amplitude, amplitude)
+        xs, ys = a * np.where(xs >= mean_x, 1, -1), b * np.where(ys >= mean_y, 1, -1)
+    side = towards_x * xs[None, :] + towards_y * ys[:, None]
+    centred = side - (p.numpy() * side).sum()
+    scale = p.numpy() if norm == "softmax" else 1 / z.detach()[0, 0].sum().item()
+    np.testing.assert_allclose(found[0, 0].numpy(), scale * centred, atol=1e-12)
+
+
+def test_an_unknown_amplitude_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"amplitude: expected a number or eighth, got 'half'"):
+        symmetric_integral(normalise(NEAR)[0], "half")
+
+
 def l1_gradient(integrate, marginal: np.ndarray, target: float) -> np.ndarray:
     """d|mean - target| / dp along x of a map of one row."""
     p = torch.tensor(marginal[None], requires_grad=True)
@@ -226,6 +260,9 @@ def test_plain_integral_passes_gradcheck() -> None:
     targets = torch.rand(1, 2, 2, dtype=torch.float64) - 0.5
     weights = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda z: integral(normalise(z)[0]), logits)
+    assert torch.autograd.gradcheck(lambda z: integral(normalise(z, "softmax")[0]), logits)
+    positive = logits.detach().abs().add(0.1).requires_grad_()
+    assert torch.autograd.gradcheck(lambda z: integral(normalise(z, "divide_sum")[0]), positive)
     assert torch.autograd.gradcheck(
         lambda z: sikr_loss(z, targets, weights, amplitude=None), logits
     )

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from alphapose_ros.base.errors import ConfigError
 
 NORMS = ("sigmoid", "softmax", "divide_sum")
-AMPLITUDE = 2.0  # the released models' constant; the paper's is an eighth of the map's size
+AMPLITUDE = 2.0  # the released models' constant
+EIGHTH = "eighth"  # the paper's amplitude: an eighth of the map's width for x, of its height for y
 
 
 def normalise(
@@ -86,19 +87,36 @@ def integral(probability: Tensor) -> Tensor:
     return torch.stack([probability.sum(-2) @ xs, probability.sum(-1) @ ys], -1)
 
 
-def symmetric_integral(probability: Tensor, amplitude: float = AMPLITUDE) -> Tensor:
+def symmetric_integral(probability: Tensor, amplitude: float | str = AMPLITUDE) -> Tensor:
     """Like :func:`integral`, with the amplitude symmetric gradient (section 3.2 of the paper).
 
     A cell at or beyond the expectation receives ``amplitude`` times the upstream gradient, a cell
     before it the same with the other sign, whatever its distance from the origin.
+
+    Args:
+        probability: (..., H, W) of sum 1.
+        amplitude: a number for both axes, or ``eighth``: W / 8 along x and H / 8 along y.
+
+    Raises:
+        ConfigError: another word.
     """
+    height, width = probability.shape[-2:]
     return torch.stack(
         [
-            _SymmetricSum.apply(probability.sum(-2), amplitude),
-            _SymmetricSum.apply(probability.sum(-1), amplitude),
+            _SymmetricSum.apply(probability.sum(-2), _amplitude(amplitude, width)),
+            _SymmetricSum.apply(probability.sum(-1), _amplitude(amplitude, height)),
         ],
         -1,
     )
+
+
+def _amplitude(amplitude: float | str, length: int) -> float:
+    """The number that stands for ``amplitude`` along an axis of ``length`` cells."""
+    if amplitude == EIGHTH:
+        return length / 8
+    if isinstance(amplitude, str):
+        raise ConfigError(f"amplitude: expected a number or {EIGHTH}, got {amplitude!r}")
+    return amplitude
 
 
 class _SymmetricSum(torch.autograd.Function):
@@ -131,7 +149,7 @@ def sikr_loss(
     weights: Tensor,
     *,
     norm: str = "sigmoid",
-    amplitude: float | None = AMPLITUDE,
+    amplitude: float | str | None = AMPLITUDE,
 ) -> Tensor:
     """L1 joint regression: sum of w (|dx| + |dy|) over joints, divided by the batch.
 
@@ -140,7 +158,7 @@ def sikr_loss(
         targets: (B, K, 2) in the frame of :func:`encode`.
         weights: (B, K), 0 for joints without a label.
         norm: see :func:`normalise`.
-        amplitude: of the symmetric gradient; None for the true gradient of the expectation.
+        amplitude: see :func:`symmetric_integral`; None for the expectation's true gradient.
     """
     probability, _ = normalise(logits, norm)
     mean = (
