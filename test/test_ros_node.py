@@ -277,7 +277,7 @@ def test_bad_images_give_one_line_each_and_the_node_goes_on(domain: int, far: Fa
         wait_until_heard(images)
         for text, message in bad.items():  # until it is told: a busy node skips to the newest
 
-            def told(text: str = text, message: Image = message) -> bool:
+            def told(text: str = text, message: Any = message) -> bool:
                 images.publish(message)
                 return any(text in line for line in list(node.lines))
 

@@ -1,32 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``alphapose-ros eval pose|detector``: measured against annotations."""
+"""``alphapose-ros eval pose|detector|jitter``: measured against annotations, or on a recording."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alphapose_ros.base.errors import InputError
-from alphapose_ros.cli.console import Commands, add_command, add_pipeline_options, say, ticking
+from alphapose_ros.cli.console import (
+    Commands,
+    add_command,
+    add_pipeline_options,
+    progress,
+    say,
+    table,
+    ticking,
+)
 
 if TYPE_CHECKING:
     from alphapose_ros.config import PipelineConfig
+    from alphapose_ros.data.people import Annotation
+    from alphapose_ros.eval.pose import Estimates
+    from alphapose_ros.eval.report import Report
 
-Numbers = Mapping[str, Any]
 Tick = Callable[[], object]
 
 _EXAMPLES = """\
-pose      joints in the annotated person boxes: mean OKS, AP, PCK, face and hand errors
+pose      joints in the annotated person boxes: mean OKS, AP and AR per part, PCK, face and hand
+          errors, quality of the scores; with --detected the people that the detector finds, too
 detector  person boxes: AP, AP50, recall and precision
+jitter    how much the joints of tracked people tremble in a video, without annotations
 
 examples:
   alphapose-ros eval pose --annotations val.json --images images/ --json pose.json
+  alphapose-ros eval pose --annotations val.json --images images/ --detected --gallery worst/
   alphapose-ros eval detector --annotations val.json --images images/
+  alphapose-ros eval jitter clip.mp4
 """
 
 
@@ -35,23 +49,35 @@ def register(commands: Commands) -> None:
     parser = add_command(
         commands,
         "eval",
-        "Measure the pose network or the detector on annotated images (COCO format).",
+        "Measure poses or boxes on annotated images (COCO format), or jitter on a video.",
         epilog=_EXAMPLES,
     )
     parser.set_defaults(handler=run)
     parser.add_argument("what", choices=tuple(_MEASURES), help="what to measure")
-    parser.add_argument("--annotations", required=True, metavar="FILE", help="COCO-format file")
-    parser.add_argument("--images", required=True, metavar="DIR", help="folder of its images")
+    parser.add_argument("video", nargs="?", metavar="VIDEO", help="jitter: the recording")
+    parser.add_argument("--annotations", metavar="FILE", help="COCO-format file")
+    parser.add_argument("--images", metavar="DIR", help="folder of its images")
     parser.add_argument("--json", metavar="FILE", help="write the numbers there too")
     parser.add_argument("--weights", metavar="FILE", help="weights to measure, as trained")
-    parser.add_argument(
+    pose = parser.add_argument_group("pose")
+    pose.add_argument(
         "--without",
         metavar="FIELD",
-        help="pose: leave out annotations in which FIELD is true, as lr_suspect",
+        help="leave out annotations in which FIELD is true, as lr_suspect",
+    )
+    pose.add_argument(
+        "--detected", action="store_true", help="also with the people that the detector finds"
+    )
+    pose.add_argument(
+        "--gallery", metavar="DIR", help="write a page with the worst people of every part"
+    )
+    pose.add_argument(
+        "--worst", type=int, default=24, metavar="N", help="people per part there (default: 24)"
     )
     parser.add_argument(
         "--teacher", metavar="FILE", help="detector: weights (or .onnx) to compare with"
     )
+    parser.add_argument("--max-frames", type=int, metavar="N", help="jitter: end after N frames")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     add_pipeline_options(parser)
 
@@ -61,45 +87,119 @@ def run(args: argparse.Namespace) -> int:
     from alphapose_ros.cli.pipelines import load_config
     from alphapose_ros.io.sinks import check_folder
 
+    _check(args)
+    if args.json:
+        check_folder(Path(args.json))
+    config, _ = load_config(args)
+    reports = _MEASURES[args.what](args, config)
+    for report in reports:
+        _print(report)
+    if args.json:
+        numbers = {k: _plain(v) for report in reports for k, v in report.everything.items()}
+        Path(args.json).write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.what == "jitter":
+        if not args.video:
+            raise InputError("eval jitter: expected a recording, as in: eval jitter clip.mp4")
+        if args.max_frames is not None and args.max_frames < 1:
+            raise InputError(f"--max-frames: expected at least 1, got {args.max_frames}")
+        return
+    if args.video:
+        raise InputError(f"eval {args.what}: expected no recording, got {args.video}")
+    if not args.annotations or not args.images:
+        raise InputError(f"eval {args.what}: expected --annotations FILE and --images DIR")
     if not Path(args.annotations).is_file():
         raise InputError(f"{args.annotations}: no such annotation file")
     if not Path(args.images).is_dir():
         raise InputError(f"{args.images}: no such folder of images")
-    if args.json:
-        check_folder(Path(args.json))
-    config, _ = load_config(args)
-    with ticking(" images", quiet=args.quiet) as tick:
-        numbers = _MEASURES[args.what](args, config, tick)
+    if args.worst < 1:
+        raise InputError(f"--worst: expected at least 1, got {args.worst}")
+
+
+def _print(report: Report) -> None:
     from alphapose_ros.eval.detection import format_measures
+    from alphapose_ros.eval.report import PART_HEADER
 
-    say(format_measures(numbers))
-    if args.json:
-        text = json.dumps({name: _plain(value) for name, value in numbers.items()}, indent=2)
-        Path(args.json).write_text(text + "\n", encoding="utf-8")
-    return 0
+    say(report.title)
+    say(format_measures(report.numbers))
+    rows = report.part_rows()
+    if rows:
+        filled = [k for k in range(len(PART_HEADER)) if any(row[k] for row in rows)]
+        say()
+        say(table([[row[k] for k in filled] for row in rows], [PART_HEADER[k] for k in filled]))
+    say()
 
 
-def _pose(args: argparse.Namespace, config: PipelineConfig, tick: Tick) -> Numbers:
-    from alphapose_ros.eval.pose import evaluate_pose
+def _pose(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:
     from alphapose_ros.pipeline import choose_device
     from alphapose_ros.pose.factory import create_estimator
 
-    chosen = replace(config.pose, weights=args.weights) if args.weights else config.pose
+    if args.weights:
+        config = replace(config, pose=replace(config.pose, weights=args.weights))
     device = choose_device(config.device)
-    return evaluate_pose(
-        create_estimator(chosen, device, config.runtime_on(device)),
-        Path(args.annotations),
-        Path(args.images),
-        keep=lambda annotation: not (args.without and annotation.get(args.without)),
-        device=device,
-        on_image=tick,
+    estimator = create_estimator(config.pose, device, config.runtime_on(device))
+    if args.detected and estimator.finds_people:
+        return _found(args, config, None)
+    from alphapose_ros.eval.pose import (
+        estimate_people,
+        measure,
+        measure_parts,
+        people_with_joints,
     )
+    from alphapose_ros.eval.report import Report
+
+    people = people_with_joints(Path(args.annotations), Path(args.images), _keep(args))
+    with ticking(" images", quiet=args.quiet) as tick:
+        given = estimate_people(estimator, people, tick, device)
+    title = f"{args.annotations}: poses in the annotated boxes"
+    numbers = measure(given)
+    reports = [Report(title, numbers, measure_parts(given))]
+    if args.gallery:
+        from alphapose_ros.eval.gallery import write_gallery
+
+        measured_on = f"{title}; {numbers['people']} people in {numbers['images']} images"
+        page = write_gallery(given, Path(args.gallery), worst=args.worst, measured_on=measured_on)
+        say(f"the worst people: {page}")
+    return [*reports, *(_found(args, config, given) if args.detected else ())]
 
 
-def _detector(args: argparse.Namespace, config: PipelineConfig, tick: Tick) -> Numbers:
+def _keep(args: argparse.Namespace) -> Callable[[Annotation], bool]:
+    return lambda annotation: not (args.without and annotation.get(args.without))
+
+
+def _found(
+    args: argparse.Namespace, config: PipelineConfig, given: Estimates | None
+) -> Sequence[Report]:
+    from alphapose_ros.eval.detected import (
+        evaluation_limits,
+        find_people,
+        ignored_regions,
+        measure_detected,
+    )
+    from alphapose_ros.eval.pose import people_with_joints
+    from alphapose_ros.eval.report import Report
+    from alphapose_ros.pipeline import PosePipeline
+
+    annotations, images, keep = Path(args.annotations), Path(args.images), _keep(args)
+    people = given.people if given else people_with_joints(annotations, images, keep)
+    ignored = ignored_regions(annotations, images, people, keep)
+    pipeline = PosePipeline(evaluation_limits(config))
+    with ticking(" images", quiet=args.quiet) as tick:
+        found = find_people(pipeline, people, ignored, tick)
+    numbers = measure_detected(found, people.skeleton, given)
+    counts = {key: numbers.pop(key) for key in ("detected_images", "detected_poses")}
+    title = f"{args.annotations}: people found by the detector, after pose NMS, matched by OKS"
+    return [Report(title, counts, numbers, "detected_")]
+
+
+def _detector(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:
     from alphapose_ros.detection.config import DetectorConfig
     from alphapose_ros.detection.factory import create_detector
     from alphapose_ros.eval.detection import evaluate_detector, evaluation_config
+    from alphapose_ros.eval.report import Report
     from alphapose_ros.pipeline import choose_device
 
     device = choose_device(config.device)
@@ -110,19 +210,50 @@ def _detector(args: argparse.Namespace, config: PipelineConfig, tick: Tick) -> N
         teacher = create_detector(
             evaluation_config(DetectorConfig(name=name, weights=args.teacher)), device
         )
-    return evaluate_detector(
-        create_detector(evaluation_config(chosen), device, config.runtime_on(device)),
-        Path(args.annotations),
-        Path(args.images),
-        teacher=teacher,
-        device=device,
-        on_image=tick,
+    with ticking(" images", quiet=args.quiet) as tick:
+        numbers = evaluate_detector(
+            create_detector(evaluation_config(chosen), device, config.runtime_on(device)),
+            Path(args.annotations),
+            Path(args.images),
+            teacher=teacher,
+            device=device,
+            on_image=tick,
+        )
+    return [Report(f"{args.annotations}: person boxes", numbers)]
+
+
+def _jitter(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:
+    from itertools import islice
+
+    from alphapose_ros.eval.jitter import measure_jitter, record_tracks
+    from alphapose_ros.eval.report import Report
+    from alphapose_ros.io.sources import open_source
+    from alphapose_ros.pipeline import PosePipeline
+
+    if args.weights:
+        config = replace(config, pose=replace(config.pose, weights=args.weights))
+    with open_source(args.video) as source:
+        if source.live:
+            raise InputError(f"{args.video}: expected a recording, got a live source")
+        pipeline = PosePipeline(config)
+        total = args.max_frames or source.frame_count
+        frames = progress(
+            islice(source, args.max_frames), total=total, unit=" frames", quiet=args.quiet
+        )
+        tracks, count = record_tracks(pipeline, frames)
+        fps = source.fps
+    title = (
+        f"{args.video}: {count} frames at {fps:g} frames/s; joints of tracked people, "
+        "per cent of the box height"
     )
+    numbers = {"frames": count, "frames_per_second": fps}
+    return [Report(title, numbers | measure_jitter(tracks, pipeline.skeleton))]
 
 
-_MEASURES: dict[str, Callable[[argparse.Namespace, PipelineConfig, Tick], Numbers]] = {
+_MEASURES: dict[str, Callable[[argparse.Namespace, PipelineConfig], Sequence[Report]]] = {
     "pose": _pose,
     "detector": _detector,
+    "jitter": _jitter,
 }
 
 

@@ -227,6 +227,7 @@ def _ratios(
 def format_measures(measures: Mapping[str, object]) -> str:
     """One line per measure, its interval beside it."""
     lines = []
+    width = max([24, *(len(name) + 2 for name in measures if not name.endswith("_95"))])
     for name, value in measures.items():
         if name.endswith("_95"):
             continue
@@ -234,5 +235,5 @@ def format_measures(measures: Mapping[str, object]) -> str:
         interval = measures.get(f"{name}_95")
         if isinstance(interval, tuple):
             text += f"  [{interval[0]:.4f}, {interval[1]:.4f}]"
-        lines.append(f"{name:24s}{text}")
+        lines.append(f"{name:{width}s}{text}")
     return "\n".join(lines)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Average precision, areas under curves and bootstrap intervals, for poses and boxes alike."""
+"""Average precision, curves, calibration and bootstrap intervals, for poses and boxes alike."""
 
 from __future__ import annotations
 
@@ -89,6 +89,15 @@ def average_precision(images: Sequence[ImageMatches]) -> FloatArray:
     return out
 
 
+def average_recall(images: Sequence[ImageMatches]) -> FloatArray:
+    """Recall per threshold (T,) when every answer counts, whatever its score. NaN: no truths."""
+    count = len(images[0].hits) if images else len(THRESHOLDS)
+    truths = sum(image.truths for image in images)
+    if truths == 0:
+        return np.full(count, np.nan)
+    return np.sum([image.hits.sum(1) for image in images], axis=0) / truths
+
+
 def area_under_roc(scores: FloatArray, positive: NDArray[np.bool_]) -> float:
     """Chance that a positive scores above a negative, ties half; NaN without both."""
     from scipy.stats import rankdata
@@ -98,6 +107,38 @@ def area_under_roc(scores: FloatArray, positive: NDArray[np.bool_]) -> float:
         return float("nan")
     ranks = rankdata(scores)
     return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def calibration_error(scores: FloatArray, positive: NDArray[np.bool_], *, bins: int = 15) -> float:
+    """Expected calibration error (Guo et al., ICML 2017) of scores in [0, 1]; NaN without any.
+
+    The mean over all scores of how far the share of positives in the score's bin, one of
+    ``bins`` of equal width, lies from the bin's mean score.
+    """
+    if len(scores) == 0:
+        return float("nan")
+    bin_of = np.clip((scores * bins).astype(np.intp), 0, bins - 1)
+    gaps = np.bincount(bin_of, positive.astype(np.float64) - scores, bins)
+    return float(np.abs(gaps).sum() / len(scores))
+
+
+def clustered_mean(
+    values: FloatArray, groups: NDArray[np.integer], *, repeats: int = 200, seed: int = 0
+) -> tuple[float, tuple[float, float]]:
+    """Mean of (N,) values and its 95 % interval, drawn by group: people of an image go together.
+
+    ``groups`` is (N,), any integers; only groups with a value are drawn.
+    """
+    _, index = np.unique(groups, return_inverse=True)
+    sums, counts = np.bincount(index, values), np.bincount(index)
+
+    def mean(chosen: NDArray[np.intp]) -> float:
+        return float(sums[chosen].sum() / counts[chosen].sum())
+
+    if len(values) == 0:
+        return float("nan"), (float("nan"), float("nan"))
+    everything = np.arange(len(sums))
+    return mean(everything), bootstrap(mean, len(sums), repeats=repeats, seed=seed)
 
 
 def bootstrap(

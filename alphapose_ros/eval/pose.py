@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``alphapose-ros eval pose``: how well joints are placed in given person boxes.
+"""``alphapose-ros eval pose``: how well joints are placed in the annotated person boxes.
 
 Every number says what it counts. Only annotated joints (label 2) count for the body; pseudo
 labels (label 1) of faces and hands are reported apart and named so.
@@ -22,17 +22,18 @@ from alphapose_ros.base.skeletons import COCO17, HALPE136
 from alphapose_ros.data.coco import read_image
 from alphapose_ros.data.people import Annotation, People, read_people
 from alphapose_ros.eval.metrics import (
-    THRESHOLDS,
-    ImageMatches,
     area_under_roc,
     average_precision,
     bootstrap,
-    match_image,
+    calibration_error,
 )
+from alphapose_ros.eval.parts import PosedImage, body_part, match_part, mean_ap, part_measures
+from alphapose_ros.eval.placement import FINE_PARTS, fine_errors, longer_sides, pckh
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pose.estimator import Estimator
 
 Interval = tuple[float, float]
+Measures = dict[str, float | int | Interval]
 _BODY = len(COCO17)
 
 
@@ -91,8 +92,21 @@ def evaluate_pose(
     keep: Callable[[Annotation], bool] = lambda _: True,
     device: torch.device | str = "cpu",
     on_image: Callable[[], object] = lambda: None,
-) -> dict[str, float | Interval | int]:
-    """All measures of :func:`measure` on a COCO-format file.
+) -> Measures:
+    """All measures of :func:`measure` and :func:`measure_parts` on a COCO-format file.
+
+    Raises:
+        InputError: nobody with keypoints is in the file.
+    """
+    people = people_with_joints(annotations, images, keep)
+    found = estimate_people(estimator, people, on_image, device)
+    return measure(found) | measure_parts(found)
+
+
+def people_with_joints(
+    annotations: Path, images: Path, keep: Callable[[Annotation], bool] = lambda _: True
+) -> People:
+    """The people of a COCO-format file, in Halpe's 136 joints.
 
     Raises:
         InputError: nobody with keypoints is in the file.
@@ -100,11 +114,11 @@ def evaluate_pose(
     people = read_people(annotations, images, HALPE136, keep)
     if len(people) == 0:
         raise InputError(f"{annotations}: expected people with keypoints, found none")
-    return measure(estimate_people(estimator, people, on_image, device))
+    return people
 
 
-def measure(found: Estimates) -> dict[str, float | Interval | int]:
-    """Mean OKS and AP of 17 joints, PCK@0.1, face and hand errors, AUROC of the joint scores.
+def measure(found: Estimates) -> Measures:
+    """Mean OKS and AP of 17 joints, PCK@0.1, PCKh@0.5, face and hand errors, quality of scores.
 
     Intervals (keys ending in ``_95``) are image bootstraps. OKS takes the annotated area and the
     COCO sigmas; PCK and part errors are relative to the longer side of the person's box.
@@ -119,10 +133,11 @@ def measure(found: Estimates) -> dict[str, float | Interval | int]:
         COCO17.sigmas,
         valid.astype(np.float32),
     )
-    size = (people.boxes[:, 2:] - people.boxes[:, :2]).max(1)
-    distance = np.linalg.norm(found.keypoints - people.keypoints, axis=-1) / size[:, None]
+    distance = np.linalg.norm(found.keypoints - people.keypoints, axis=-1)
     body = people.skeleton.parts["body"]
-    near = (distance[:, body] <= 0.1) & (people.labels[:, body] == 2)
+    near = (distance[:, body] <= 0.1 * longer_sides(people)[:, None]) & (
+        people.labels[:, body] == 2
+    )
     known = people.labels[:, body] == 2
 
     def mean_oks(chosen: Sequence[int] | NDArray[np.intp]) -> float:
@@ -133,107 +148,70 @@ def measure(found: Estimates) -> dict[str, float | Interval | int]:
         rows = _rows(groups, chosen)
         return float(near[rows].sum() / max(1, known[rows].sum()))
 
-    matches = [_matches(found, rows, valid) for rows in groups]
-
-    def precision(chosen: Sequence[int] | NDArray[np.intp]) -> float:
-        return float(average_precision([matches[i] for i in chosen]).mean())
-
+    part = body_part(people.skeleton)
+    matches = [match_part(posed(found, rows), part) for rows in groups]
     everything = np.arange(len(groups))
-    out: dict[str, float | Interval | int] = {
+    out: Measures = {
         "people": int(counted.sum()),
         "images": len(groups),
         "joints": int(valid.sum()),
     }
-    for name, statistic in (("oks", mean_oks), ("ap", precision), ("pck", pck)):
+    for name, statistic in (("oks", mean_oks), ("ap", mean_ap(matches)), ("pck", pck)):
         out[name] = statistic(everything)
         out[f"{name}_95"] = bootstrap(statistic, len(groups))
     per_threshold = average_precision(matches)
     out |= {f"ap{round(t * 100)}": float(per_threshold[i]) for i, t in ((0, 0.5), (5, 0.75))}
-    return out | _part_errors(found, distance) | _score_quality(found, valid)
+    out |= pckh(people, found.keypoints) | fine_errors(people, found.keypoints)
+    return out | score_quality(found)
+
+
+def measure_parts(found: Estimates, *, repeats: int = 200, seed: int = 0) -> Measures:
+    """:func:`alphapose_ros.eval.parts.part_measures` of poses in the annotated boxes."""
+    images = [posed(found, rows) for rows in found.by_image]
+    return part_measures(images, found.people.skeleton, repeats=repeats, seed=seed)
+
+
+def posed(found: Estimates, rows: NDArray[np.intp]) -> PosedImage:
+    """The people of one image, each answered by the pose in their own box."""
+    people = found.people[rows]
+    return PosedImage(
+        people.keypoints,
+        people.labels,
+        people.boxes,
+        people.areas,
+        np.zeros(len(people), bool),
+        found.keypoints[rows],
+        found.person_scores[rows],
+    )
 
 
 def _rows(groups: list[NDArray[np.intp]], chosen: Sequence[int] | NDArray[np.intp]) -> NDArray:
     return np.concatenate([np.zeros(0, np.intp), *(groups[i] for i in chosen)])
 
 
-def _matches(found: Estimates, rows: NDArray[np.intp], valid: NDArray[np.bool_]) -> ImageMatches:
-    """COCO keypoint matching of one image: every person's pose against every person.
+def score_quality(found: Estimates) -> Measures:
+    """How well a joint's score tells whether the joint is placed (joint similarity above 1/2).
 
-    Somebody without an annotated joint does not count, and neither does the pose that lies
-    nearest to their box: COCO takes its distance from a box three times as wide and high.
+    ``auroc`` and ``ece`` (expected calibration error) of the 17 annotated body joints;
+    ``face_auroc`` and so on of labelled joints of a part, pseudo labels too. A part that nobody
+    has is left out.
     """
     people = found.people
-    pairwise = oks(
-        people.keypoints[rows, None, :_BODY],
-        found.keypoints[None, rows, :_BODY],
-        people.areas[rows, None],
-        COCO17.sigmas,
-        valid[rows, None].astype(np.float32),
-    )
-    ignored = np.logical_not(valid[rows].any(1))
-    pairwise[ignored] = _box_similarity(people[rows[ignored]], found.keypoints[rows, :_BODY])
-    return match_image(pairwise.T, found.person_scores[rows], ignored, THRESHOLDS)
-
-
-def _box_similarity(people: People, keypoints: NDArray[np.float32]) -> NDArray[np.float32]:
-    """OKS of N people without joints against M poses (M, 17, 2) -> (N, M), as pycocotools."""
-    low, high = people.boxes[:, None, None, :2], people.boxes[:, None, None, 2:]
-    nearest = np.clip(keypoints[None], 2 * low - high, 2 * high - low)
-    similarity = joint_similarity(nearest, keypoints[None], people.areas[:, None], COCO17.sigmas)
-    return similarity.mean(-1)
-
-
-def _part_errors(found: Estimates, distance: NDArray[np.float32]) -> dict[str, float]:
-    """Mean distance over the longer box side of each labelled face or hand, pseudo labels too.
-
-    Two baselines for the face, both knowing more than the network does: the mean shape of these
-    same faces, placed in the square around the annotated nose, eyes and ears
-    (``mean_face_in_head_box``), and stretched over the true face's own bounding box
-    (``mean_face_in_face_box``).
-    """
-    out: dict[str, float] = {}
-    labels = found.people.labels
-    for part in ("face", "left_hand", "right_hand"):
-        joints = found.people.skeleton.parts[part]
-        complete = (labels[:, joints] > 0).all(1)
-        if complete.any():
-            out[f"{part}_error"] = float(distance[complete][:, joints].mean())
-            out[f"{part}_count"] = int(complete.sum())
-    if "face_error" in out:
-        people = found.people[(labels[:, found.people.skeleton.parts["face"]] > 0).all(1)]
-        out["mean_face_in_head_box"] = _mean_face_error(people, *_head_boxes(people))
-        face = people.keypoints[:, people.skeleton.parts["face"]]
-        out["mean_face_in_face_box"] = _mean_face_error(people, face.min(1), face.max(1))
-    return out
-
-
-def _head_boxes(people: People) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Corners (N, 2) each of the square around the annotated nose, eyes and ears."""
-    points, known = people.keypoints[:, :5], people.labels[:, :5, None] == 2
-    low = np.where(known, points, np.inf).min(1)
-    high = np.where(known, points, -np.inf).max(1)
-    none = ~known.any((1, 2))
-    low[none], high[none] = people.boxes[none, :2], people.boxes[none, 2:]
-    half = np.maximum((high - low).max(1, keepdims=True), 1) / 2
-    return (low + high) / 2 - half, (low + high) / 2 + half
-
-
-def _mean_face_error(people: People, low: NDArray[np.float32], high: NDArray[np.float32]) -> float:
-    """Error of the mean shape in boxes of corners (N, 2), relative to the longer person side."""
-    truth = people.keypoints[:, people.skeleton.parts["face"]]
-    low, extent = low[:, None], np.maximum(high - low, 1e-6)[:, None]
-    mean = ((truth - low) / extent).mean(0)
-    size = (people.boxes[:, 2:] - people.boxes[:, :2]).max(1)
-    error = np.linalg.norm(low + mean * extent - truth, axis=-1) / size[:, None]
-    return float(error.mean())
-
-
-def _score_quality(found: Estimates, valid: NDArray[np.bool_]) -> dict[str, float]:
-    """AUROC of the joint score against a joint similarity above one half, annotated joints."""
     similarity = joint_similarity(
-        found.people.keypoints[:, :_BODY],
-        found.keypoints[:, :_BODY],
-        found.people.areas,
-        COCO17.sigmas,
+        people.keypoints, found.keypoints, people.areas, people.skeleton.sigmas
     )
-    return {"auroc": area_under_roc(found.scores[:, :_BODY][valid], similarity[valid] > 0.5)}
+    placed = similarity > 0.5
+    body = np.zeros(people.labels.shape, bool)
+    body[:, :_BODY] = people.labels[:, :_BODY] == 2
+    out: Measures = {
+        "auroc": area_under_roc(found.scores[body], placed[body]),
+        "ece": calibration_error(found.scores[body], placed[body]),
+    }
+    for name in FINE_PARTS:
+        part = np.zeros(people.labels.shape, bool)
+        joints = people.skeleton.parts.get(name, slice(0, 0))
+        part[:, joints] = people.labels[:, joints] > 0
+        if part.any():
+            out[f"{name}_auroc"] = area_under_roc(found.scores[part], placed[part])
+            out[f"{name}_ece"] = calibration_error(found.scores[part], placed[part])
+    return out
