@@ -14,7 +14,8 @@ from alphapose_ros.base.errors import ConfigError, InputError, WeightsError
 from alphapose_ros.data.box_augment import BoxAugmentConfig
 from alphapose_ros.models.yolox import YOLOX, anchor_grid, decode_boxes
 from alphapose_ros.models.yolox_weights import load_yolox
-from alphapose_ros.train.detector import DetectorTrainConfig, train_detector
+from alphapose_ros.train.detector import train_detector
+from alphapose_ros.train.detector_config import DetectorTrainConfig
 from alphapose_ros.train.loop import Run
 from alphapose_ros.train.norms import restore_norms
 from alphapose_ros.train.simota import assign, detection_loss
@@ -178,7 +179,7 @@ def rows_of(config):
 
 def test_thirty_steps_on_two_images_lower_the_loss(pictures):
     train_detector(pictures)
-    losses = [float(row["total"]) for row in rows_of(pictures)]
+    losses = [float(row["loss"]) for row in rows_of(pictures)]
     assert len(losses) == 30
     assert np.mean(losses[-5:]) < 0.85 * np.mean(losses[:5])
     model = load_yolox(load_tensors(Path(pictures.output_dir) / "detector.safetensors"))
@@ -189,15 +190,15 @@ def test_resuming_gives_the_same_numbers(pictures, tmp_path, monkeypatch):
     config = replace(pictures, steps=8, augment=BoxAugmentConfig(mosaic=0.5), sides=(64, 96))
     train_detector(config)
     broken_off = replace(config, output_dir=str(tmp_path / "second"))
-    advance = Run.advance
+    update = Run.update
 
-    def interrupted(self, loss):
+    def interrupted(self):
         if self.step == 6:  # two steps after the last checkpoint
             raise KeyboardInterrupt
-        advance(self, loss)
+        update(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "advance", interrupted)
+        patch.setattr(Run, "update", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train_detector(broken_off)
     train_detector(broken_off)
@@ -206,6 +207,14 @@ def test_resuming_gives_the_same_numbers(pictures, tmp_path, monkeypatch):
         load_tensors(Path(c.output_dir) / "detector.safetensors") for c in (config, broken_off)
     )
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_cached_images_give_the_same_numbers(pictures, tmp_path):
+    config = replace(pictures, steps=2, augment=BoxAugmentConfig(mosaic=0.5))
+    train_detector(config)
+    cached = replace(config, output_dir=str(tmp_path / "cached"), cache="memory")
+    train_detector(cached)
+    assert rows_of(cached) == rows_of(config)
 
 
 def test_starting_from_a_file_keeps_its_function(pictures, tmp_path):
@@ -245,7 +254,17 @@ def test_a_step_of_no_length_exports_the_teacher(pictures):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("size", "huge"), ("steps", 0), ("learning_rate", 0.0), ("sides", (100,)), ("sides", ())],
+    [
+        ("size", "huge"),
+        ("steps", 0),
+        ("learning_rate", 0.0),
+        ("sides", (100,)),
+        ("sides", ()),
+        ("precision", "half"),
+        ("cache", "disk"),
+        ("accumulate", 0),
+        ("milestones", (3,)),
+    ],
 )
 def test_bad_settings_are_refused_by_name(pictures, field, value):
     with pytest.raises(ConfigError, match=field):

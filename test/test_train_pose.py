@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import itertools
-import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,32 +13,19 @@ from torch import nn
 
 from alphapose_ros.base.errors import ConfigError, WeightsError
 from alphapose_ros.base.skeletons import COCO17, HALPE136
+from alphapose_ros.data.augment import AugmentConfig
 from alphapose_ros.models.checkpoint import load_light_state
-from alphapose_ros.models.light import LightPose
 from alphapose_ros.train import pose as training
-from alphapose_ros.train.loop import (
-    CsvLog,
-    PositionSampler,
-    Run,
-    TrainingDiverged,
-    WeightAverage,
-    cosine_factor,
-)
-from alphapose_ros.train.pose import PoseTrainConfig, export_weights, start_network, train_pose
-from alphapose_ros.weights import load_tensors, save_tensors
+from alphapose_ros.train.board import CsvLog
+from alphapose_ros.train.loop import Run, RunOptions, TrainingDiverged, WeightAverage
+from alphapose_ros.train.order import PositionSampler
+from alphapose_ros.train.pose import train_pose
+from alphapose_ros.train.pose_config import PoseTrainConfig
+from alphapose_ros.train.schedule import Schedule
+from alphapose_ros.train.students import make_student, write_student
+from alphapose_ros.weights import load_tensors
 
-
-def test_the_rate_rises_linearly_and_falls_as_a_cosine() -> None:
-    rates = [cosine_factor(step, 100, 10) for step in range(101)]
-    assert rates[:10] == pytest.approx([0.1 * (k + 1) for k in range(10)])
-    assert rates[10] == 1.0
-    assert rates[55] == pytest.approx(0.5)
-    assert rates[32] == pytest.approx(0.5 * (1 + math.cos(math.pi * 22 / 90)))
-    assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
-    assert rates[100] == pytest.approx(0, abs=1e-12)
-    assert cosine_factor(500, 100, 10) == pytest.approx(0, abs=1e-12)
-    assert cosine_factor(0, 1, 0) == 1.0
-    assert cosine_factor(3, 2, 5) == pytest.approx(0.8)  # shorter than its warm-up
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_the_average_is_the_slow_twins() -> None:
@@ -79,12 +65,14 @@ def small_run(folder: Path, steps: int = 4) -> Run:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
-    return Run(folder, model, optimizer, steps=steps, warmup=1, max_gradient_norm=1.0)
+    options = RunOptions(Schedule(steps, warmup=1), max_gradient_norm=1.0)
+    return Run(folder, model, optimizer, options)
 
 
 def advance(run: Run) -> None:
     source = torch.Generator().manual_seed(run.step)
-    run.advance(run.model(torch.randn((5, 3), generator=source)).square().mean())
+    run.backward({"loss": run.model(torch.randn((5, 3), generator=source)).square().mean()})
+    run.update()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -92,8 +80,12 @@ def test_a_loss_that_is_no_number_stops_and_changes_nothing(tmp_path: Path, valu
     run = small_run(tmp_path)
     before = {k: v.clone() for k, v in run.model.state_dict().items()}
     loss = sum(p.sum() for p in run.model.parameters()) * value
-    with pytest.raises(TrainingDiverged, match="at step 0"):
-        run.advance(loss)
+    with pytest.raises(TrainingDiverged, match=r"loss is .* at step 0"):
+        run.backward({"loss": loss})
+    root = run.model[0].weight.sum() * 0  # a finite value whose gradient is none
+    run.backward({"loss": root.sqrt()})
+    with pytest.raises(TrainingDiverged, match="gradient is not finite at step 0"):
+        run.update()
     assert run.step == 0
     assert all(torch.equal(before[k], v) for k, v in run.model.state_dict().items())
     assert all(torch.equal(before[k], v) for k, v in run.average.state.items())
@@ -106,7 +98,7 @@ def test_a_run_resumes_exactly(tmp_path: Path) -> None:
         advance(whole)
     advance(first)
     advance(first)
-    first.sums["loss"] = 0.1
+    first.sums = {"loss": 0.1}
     first.save()
     second = small_run(tmp_path / "parts")
     assert second.resume()
@@ -146,7 +138,8 @@ def test_checkpoints_of_other_runs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="made for 4 steps, got 5"):
         small_run(tmp_path, steps=5).resume()
     other = nn.Linear(3, 9)
-    run = Run(tmp_path, other, torch.optim.SGD(other.parameters(), 0.1), steps=4, warmup=1)
+    sgd = torch.optim.SGD(other.parameters(), 0.1)
+    run = Run(tmp_path, other, sgd, RunOptions(Schedule(4)))
     with pytest.raises(WeightsError, match="not a checkpoint of this run"):
         run.resume()
 
@@ -195,10 +188,33 @@ def test_an_interrupted_training_equals_the_uninterrupted_one(
         assert all(torch.equal(states[0][part][k], states[1][part][k]) for k in states[0][part])
 
 
+def test_cached_images_give_the_same_numbers(tmp_path: Path) -> None:
+    plain = train_pose(replace(pose_config(tmp_path, "plain"), steps=2))
+    cached = train_pose(replace(pose_config(tmp_path, "cached"), steps=2, cache="memory"))
+    first, second = load_tensors(plain), load_tensors(cached)
+    assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_pieces_of_a_step_are_averaged(tmp_path: Path) -> None:
+    data, weights = torch.randn(6, 3), []
+    for pieces in (1, 3):
+        torch.manual_seed(0)
+        model = nn.Linear(3, 2)
+        sgd = torch.optim.SGD(model.parameters(), 0.1)
+        run = Run(tmp_path, model, sgd, RunOptions(Schedule(1), pieces=pieces))
+        for part in data.chunk(pieces):
+            run.backward({"loss": model(part).square().mean()})
+        run.update()
+        weights.append(model.weight.detach())
+        assert run.step == 1
+    torch.testing.assert_close(weights[1], weights[0])
+
+
 def test_frozen_blocks_keep_their_weights(tmp_path: Path) -> None:
     config = pose_config(tmp_path, "run")
-    network = LightPose(len(HALPE136))
-    groups = training._groups(network, config)
+    student = make_student("", HALPE136)
+    network = student.network
+    groups = training._groups(student, config)
     counted = [p for group in groups for p in group["params"]]
     frozen = list(network.features[:2].parameters())
     assert all(not p.requires_grad for p in frozen)
@@ -208,11 +224,12 @@ def test_frozen_blocks_keep_their_weights(tmp_path: Path) -> None:
 
 
 def test_exported_weights_give_nearly_the_same_maps(tmp_path: Path) -> None:
-    network = LightPose(len(HALPE136))
+    student = make_student("", HALPE136)
+    network = student.network
     crops = torch.rand(4, 3, 64, 32) * 2 - 1
     for _ in range(20):  # running moments of real activations
         network.train()(crops)
-    path = export_weights(network.state_dict(), tmp_path / "pose.safetensors")
+    path = write_student(student, network.state_dict(), tmp_path / "pose.safetensors")
     tensors = load_tensors(path)
     assert {value.dtype for value in tensors.values()} == {torch.float16}
     assert not any("running" in key for key in tensors)
@@ -223,28 +240,21 @@ def test_exported_weights_give_nearly_the_same_maps(tmp_path: Path) -> None:
     assert (found - wanted).abs().max() < 0.01
 
 
-def test_a_start_of_another_network_is_refused(tmp_path: Path) -> None:
-    network = LightPose(len(HALPE136))
-    save_tensors(network.state_dict(), tmp_path / "start.safetensors")
-    again = start_network(str(tmp_path / "start.safetensors")).state_dict()
-    assert all(torch.equal(again[k], v) for k, v in network.state_dict().items())
-    save_tensors(LightPose(17).state_dict(), tmp_path / "other.safetensors")
-    with pytest.raises(WeightsError, match=r"other\.safetensors"):
-        start_network(str(tmp_path / "other.safetensors"))
-    with pytest.raises(WeightsError, match=r"missing\.safetensors"):
-        start_network(str(tmp_path / "missing.safetensors"))
-
-
 def test_mistakes_in_the_configuration_are_named() -> None:
     with pytest.raises(ConfigError, match="sets"):
         PoseTrainConfig()
-    for name in ("steps", "batch_size", "save_every", "log_every"):
+    wrong = {
+        "steps": 0, "batch_size": 0, "save_every": 0, "log_every": 0, "accumulate": 0,
+        "precision": "float8", "schedule": "linear", "cache": "disk", "input_hw": (100, 64),
+        "milestones": [3], "joint_starts": ["nose"], "learning_rate": 0.0,
+    }  # fmt: skip
+    for name, value in wrong.items():
         with pytest.raises(ConfigError, match=name):
-            PoseTrainConfig(sets=["a@b"], **{name: 0})
+            PoseTrainConfig(sets=["a@b"], **{name: value})
 
 
 def test_no_augmentation_is_none() -> None:
-    none, usual = training.scaled(0.0), training.scaled(1.0)
+    none, usual = (AugmentConfig().scaled(strength) for strength in (0.0, 1.0))
     assert (none.rotation_deg, none.scale, none.shift, none.colour) == (0, 0, 0, 0)
     assert none.occlusion_probability == none.low_resolution_probability == 0
     assert none.flip_probability == usual.flip_probability == 0.5

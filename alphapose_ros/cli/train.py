@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +14,14 @@ from alphapose_ros.cli.options import add_config_options, build_config
 _EXAMPLES = """\
 Every field of the training's configuration is an option; a YAML file given by --config holds the
 same keys, and options override it. An interrupted training continues where its folder stands.
+Under torchrun several processes train one network, with the samples that one process would see.
 
 examples:
   alphapose-ros train pose --help                     all options
   alphapose-ros train pose --config pose.yaml --steps 6000
+  alphapose-ros train pose --init pose_nano --skeleton mine.yaml --sets mine.json@images \\
+      --out runs/mine --steps 200         joints of your own from some 50 pictures
+  torchrun --nproc-per-node 4 -m alphapose_ros train pose --config pose.yaml
   alphapose-ros train detector --annotations train.json --images-dir images --output-dir runs/det
 """
 
@@ -42,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     add_config_options(parser, config_type)
     given = vars(parser.parse_args(args.options))
     made = train(build_config(config_type, given.pop("config"), given))
-    if made is not None:
+    if made is not None and os.environ.get("RANK", "0") == "0":
         say(f"weights    {made}")
     return 0
 

@@ -76,6 +76,7 @@ class PoseSamples(Dataset[dict[str, Tensor]]):
         augment: strength.
         seed: another seed, another stream.
         hands: a hand-only set for pasting, of the same skeleton or of 21 points, or None.
+        easy: whether an item also holds ``easy``, the image before it was spoilt.
         read: how an image's path becomes its RGB pixels, which are never written into.
 
     Item p is a dict: ``image`` (h, w, 3) uint8 RGB, ``points`` (K, 2) float32 in input pixels,
@@ -95,6 +96,7 @@ class PoseSamples(Dataset[dict[str, Tensor]]):
         skeleton: Skeleton = HALPE136,
         input_hw: tuple[int, int] = INPUT_HW,
         hands: People | None = None,
+        easy: bool = False,
         read: Callable[[Path], NDArray[np.uint8]] = read_image,
     ) -> None:
         self._sets = [people for people, _ in sets]
@@ -108,6 +110,7 @@ class PoseSamples(Dataset[dict[str, Tensor]]):
         self._shares = shares / shares.sum()
         self._faces, self._hands, self._seed, self._read = faces, hands, seed, read
         self._augment, self._skeleton, self._input_hw = augment, skeleton, input_hw
+        self._easy = easy
         fitted = augment.proposals
         self._proposals = ProposalModel.load(Path(fitted)) if fitted else ProposalModel.default()
 
@@ -121,11 +124,12 @@ class PoseSamples(Dataset[dict[str, Tensor]]):
         crop = self._crop(people, row, rng)
         if part_alone(people.labels[row], self._skeleton) is None:
             crop = self._dressed(crop, people, rng)
-        return {
+        sample = {
             "image": torch.from_numpy(degrade(crop.image, self._augment, rng)),
             "points": torch.from_numpy(crop.points),
             "labels": torch.from_numpy(crop.labels.copy()),
         }
+        return sample | {"easy": torch.from_numpy(crop.image)} if self._easy else sample
 
     def _crop(self, people: People, row: int, rng: np.random.Generator) -> Crop:
         image = self._read(people.images[people.image_rows[row]])

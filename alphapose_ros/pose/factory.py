@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from alphapose_ros.base.errors import ConfigError
-from alphapose_ros.base.skeletons import Skeleton, get_skeleton
+from alphapose_ros.base.errors import ConfigError, WeightsError
+from alphapose_ros.base.skeletons import SKELETONS, Skeleton, get_skeleton
 from alphapose_ros.models.checkpoint import CheckpointInfo, load_checkpoint
 from alphapose_ros.models.export import POSE_NAMES, DecodedPose
+from alphapose_ros.models.stored_skeleton import stored_skeleton
 from alphapose_ros.pose.combined import CombinedDecoder
 from alphapose_ros.pose.config import OWN, PoseConfig
 from alphapose_ros.pose.crops import CropSpec
@@ -72,9 +73,14 @@ def decoded_network(path: Path, config: PoseConfig) -> tuple[nn.Module, Checkpoi
         WeightsError: the weight file is missing, damaged or of another network.
     """
     network, info = load_checkpoint(path, decode=config.decode)
-    if not info.skeleton:
+    own = stored_skeleton(path)
+    if own is None and not info.skeleton:
         raise ConfigError(f"{path}: no known skeleton has {info.num_joints} joints")
-    skeleton = get_skeleton(info.skeleton)
+    skeleton = own or get_skeleton(info.skeleton)
+    if len(skeleton) != info.num_joints:
+        raise WeightsError(
+            f"{path}: its skeleton has {len(skeleton)} joints, its maps are {info.num_joints}"
+        )
     decoded: nn.Module = DecodedPose(
         network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         _decoder(path, config, info, skeleton),
@@ -110,6 +116,6 @@ def _decoder(
             f"{path}: {info.text()}; this file does not say how its maps are decoded: set "
             "pose.decode to heatmap, sikr or combined"
         )
-    untaught = untaught_joints(info)
+    untaught = untaught_joints(info) if skeleton.name in SKELETONS else ()
     supervised = torch.tensor([n not in untaught for n in skeleton.keypoint_names])
     return SikrDecoder("sigmoid", tail_cut, window, supervised)

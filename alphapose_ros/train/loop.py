@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pieces that every training loop shares: schedule, weight average, exact resume, CSV log.
+"""The loop that every training runs, and its parts: weight average, exact resume, sample order.
 
 Samples are drawn by functions of (seed, position), never from a running generator, so a resumed
 run sees what the uninterrupted one would have seen; the checkpoint holds all the rest.
@@ -7,30 +7,28 @@ run sees what the uninterrupted one would have seen; the checkpoint holds all th
 
 from __future__ import annotations
 
-import csv
-import math
-import os
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Sampler
+from tqdm import tqdm
 
 from alphapose_ros.base.errors import AlphaPoseError, WeightsError
+from alphapose_ros.train.board import open_logs
+from alphapose_ros.train.distributed import World
+from alphapose_ros.train.precision import FLOAT32, Precision
+from alphapose_ros.train.schedule import Schedule
 from alphapose_ros.weights import load_checkpoint
+
+Batch = TypeVar("Batch")
 
 
 class TrainingDiverged(AlphaPoseError):
-    """The loss is no longer a finite number."""
-
-
-def cosine_factor(step: int, total: int, warmup: int) -> float:
-    """Learning-rate factor: linear from 0 to 1 over ``warmup`` steps, then a cosine down to 0."""
-    if step < warmup:
-        return (step + 1) / warmup
-    progress = (step - warmup) / max(1, total - warmup)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    """The loss or its gradient is no longer a finite number."""
 
 
 class WeightAverage:
@@ -57,19 +55,37 @@ class WeightAverage:
                 self.state[key].copy_(value)
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run moves.
+
+    Attributes:
+        schedule: of the rate; the optimizer's groups' ``lr`` at construction are its peaks.
+        average_decay: of :class:`WeightAverage`.
+        max_gradient_norm: gradients are scaled down to this norm; 0 for no limit.
+        pieces: batches whose losses are averaged into one optimizer step.
+        precision: of the forward pass, see :class:`Precision`.
+    """
+
+    schedule: Schedule
+    average_decay: float = 0.999
+    max_gradient_norm: float = 0.0
+    pieces: int = 1
+    precision: str = FLOAT32
+
+
 class Run:
     """One training run in a folder: model, optimizer, schedule and average move on together.
 
     Args:
-        folder: receives ``checkpoint.pt`` and ``log.csv``.
-        model: trained in place.
-        optimizer: its groups' ``lr`` at construction are the peaks of the schedule.
-        steps, warmup: length of the schedule, in optimizer steps.
-        average_decay: of :class:`WeightAverage`.
-        max_gradient_norm: gradients are scaled down to this norm; 0 for no limit.
+        folder: receives ``checkpoint.pt`` and the logs.
+        model: trained in place, the same on every process from here on.
+        optimizer: of its parameters.
+        options: how it moves.
+        world: the processes that take part.
 
-    ``sums`` are the loop's own running numbers; the checkpoint keeps them, so that a row of the
-    log is the same whether or not the run was interrupted since the row before.
+    ``sums`` are the terms of the loss since the last row of the log; the checkpoint keeps them,
+    so that a row is the same whether or not the run was interrupted since the row before.
     """
 
     def __init__(
@@ -77,15 +93,14 @@ class Run:
         folder: Path,
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
-        *,
-        steps: int,
-        warmup: int,
-        average_decay: float = 0.999,
-        max_gradient_norm: float = 0.0,
+        options: RunOptions,
+        world: World = World(),  # noqa: B008 (frozen)
     ) -> None:
         self.folder, self.model, self.optimizer = folder, model, optimizer
-        self.steps, self.warmup, self.max_gradient_norm = steps, warmup, max_gradient_norm
-        self.average = WeightAverage(model, average_decay)
+        self.options, self.world = options, world
+        self.precision = Precision(options.precision, world.device)
+        world.copy_from_main(model.state_dict().values())
+        self.average = WeightAverage(model, options.average_decay)
         self.step = 0
         self.sums: dict[str, float] = {}
         self._peaks = [group["lr"] for group in optimizer.param_groups]
@@ -96,29 +111,56 @@ class Run:
         """Where the state of the run is kept."""
         return self.folder / "checkpoint.pt"
 
-    def advance(self, loss: Tensor) -> None:
-        """Back-propagate ``loss`` and take one optimizer step.
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole run."""
+        return self.options.schedule.steps
+
+    @property
+    def rate(self) -> float:
+        """The highest learning rate of the last step."""
+        return max(group["lr"] for group in self.optimizer.param_groups)
+
+    def start_average(self) -> None:
+        """Begin the average anew, at the model as it stands."""
+        self.average = WeightAverage(self.model, self.options.average_decay)
+
+    def backward(self, terms: Mapping[str, Tensor]) -> None:
+        """Back-propagate ``terms["loss"]`` of one piece of a step; the terms go into ``sums``.
 
         Raises:
             TrainingDiverged: the loss is NaN or infinite; no weight was changed.
         """
+        loss = terms["loss"]
         if not torch.isfinite(loss):
-            raise TrainingDiverged(
-                f"loss is {loss.item()} at step {self.step}; lower the learning rate and resume"
-            )
-        factor = cosine_factor(self.step, self.steps, self.warmup)
+            raise self._diverged(f"loss is {loss.item()}")
+        self.precision.backward(loss / self.options.pieces)
+        for name, value in terms.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value.item() / self.options.pieces
+
+    def update(self) -> None:
+        """Take one optimizer step with the gradients of all pieces and processes.
+
+        Raises:
+            TrainingDiverged: they are not finite; no weight was changed.
+        """
+        factor = self.options.schedule.factor(self.step)
         for group, peak in zip(self.optimizer.param_groups, self._peaks, strict=True):
             group["lr"] = peak * factor
+        parameters = [p for p in self.model.parameters() if p.grad is not None]
+        self.world.share_sums(p.grad for p in parameters if p.grad is not None)
+        limit = self.options.max_gradient_norm
+        if not self.precision.step(self.optimizer, parameters, limit):
+            raise self._diverged("the gradient is not finite")
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.max_gradient_norm > 0:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.max_gradient_norm)
-        self.optimizer.step()
+        self.world.share_means(_moving_moments(self.model))
         self.average.update(self.model)
         self.step += 1
 
     def save(self) -> None:
         """Write the checkpoint; an interrupted write leaves the previous one intact."""
+        if not self.world.is_main:
+            return
         state = {
             "step": self.step,
             "steps": self.steps,
@@ -127,6 +169,7 @@ class Run:
             "average": self.average.state,
             "updates": self.average.updates,
             "sums": self.sums,
+            "precision": self.precision.state(),
         }
         partial = self.checkpoint_path.with_suffix(".partial")
         torch.save(state, partial)
@@ -136,11 +179,17 @@ class Run:
         """Continue from the folder's checkpoint; False where there is none.
 
         Raises:
-            WeightsError: the checkpoint is damaged or of a run of another length.
+            WeightsError: the checkpoint is damaged, of a run of another length, or not seen by
+                every process.
         """
-        if not self.checkpoint_path.exists():
-            return False
-        state = load_checkpoint(self.checkpoint_path)
+        found = self.checkpoint_path.exists()
+        if found:
+            self._take(load_checkpoint(self.checkpoint_path))
+        if not self.world.agree(self.step):
+            raise WeightsError(f"{self.checkpoint_path}: expected it on every machine alike")
+        return found
+
+    def _take(self, state: dict) -> None:
         try:
             if state["steps"] != self.steps:
                 raise WeightsError(
@@ -152,51 +201,70 @@ class Run:
                 value.copy_(state["average"][key])  # stays on the model's device
             self.average.updates, self.step = state["updates"], state["step"]
             self.sums = dict(state.get("sums", {}))
-        except (RuntimeError, LookupError, ValueError, TypeError) as error:
+            self.precision.restore(state.get("precision", {}))
+        except (RuntimeError, LookupError, ValueError, TypeError, AttributeError) as error:
             raise WeightsError(
                 f"{self.checkpoint_path}: not a checkpoint of this run: {error}"
             ) from error
-        return True
+
+    def _diverged(self, what: str) -> TrainingDiverged:
+        return TrainingDiverged(f"{what} at step {self.step}; lower the learning rate and resume")
 
 
-class PositionSampler(Sampler[int]):
-    """Positions ``start * batch .. steps * batch``: sample p of a run depends on p alone."""
-
-    def __init__(self, start: int, steps: int, batch: int) -> None:
-        self._positions = range(start * batch, steps * batch)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._positions)
-
-    def __len__(self) -> int:
-        return len(self._positions)
+def _moving_moments(model: nn.Module) -> Iterator[Tensor]:
+    """Moments that each process moves by its own samples; frozen ones are alike already."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._NormBase) and module.training:
+            yield from (b for b in module.buffers() if b.is_floating_point())
 
 
-class CsvLog:
-    """A row of numbers per logged step; rows after a resumed step are written anew."""
+@dataclass(frozen=True)
+class Rhythm:
+    """How often a run writes: steps between checkpoints, between rows; whether as curves too."""
 
-    def __init__(self, path: Path, start: int) -> None:
-        self._path = path
-        rows: list[dict[str, str]] = []
-        if start > 0 and path.exists():
-            with path.open(newline="") as file:
-                rows = [row for row in csv.DictReader(file) if int(row["step"]) <= start]
-        self._rows = rows
-        if path.exists():
-            path.unlink()
-        for row in rows:
-            self._append(row)
+    save_every: int
+    log_every: int
+    tensorboard: bool = False
 
-    def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Append one row; the first row's names are the columns."""
-        self._append({"step": str(step), **{k: f"{v:.6g}" for k, v in values.items()}})
 
-    def _append(self, row: Mapping[str, str]) -> None:
-        new = not self._path.exists()
-        with self._path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, list(row))
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
-            file.flush()
-            os.fsync(file.fileno())
+def fit(
+    run: Run,
+    batches: Iterable[Batch],
+    terms_of: Callable[[Batch], Mapping[str, Tensor]],
+    rhythm: Rhythm,
+) -> None:
+    """The loop: forward, backward, step, log, save, from where the run stands to its end.
+
+    Args:
+        run: what is trained.
+        batches: ``run.options.pieces`` for each remaining step.
+        terms_of: batch -> its "loss" and whatever else shall stand in the log.
+        rhythm: of rows and checkpoints.
+    """
+    main, stream = run.world.is_main, iter(batches)
+    if run.step == run.steps:
+        return
+    logs = open_logs(run.folder, run.step, tensorboard=rhythm.tensorboard) if main else []
+    progress = tqdm(
+        total=run.steps, initial=run.step, unit="step", mininterval=5, disable=not main
+    )
+    while run.step < run.steps:
+        for batch in itertools.islice(stream, run.options.pieces):
+            with run.precision.autocast():
+                terms = terms_of(batch)
+            run.backward(terms)
+        run.update()
+        progress.update()
+        last = run.step == run.steps
+        if run.step % rhythm.log_every == 0 or last:
+            since = run.step % rhythm.log_every or rhythm.log_every
+            means = {name: total / since for name, total in run.sums.items()}
+            for log in logs:
+                log.write(run.step, means | {"rate": run.rate})
+            progress.set_postfix(loss=f"{means['loss']:.4g}", refresh=False)
+            run.sums = {}
+        if run.step % rhythm.save_every == 0 or last:
+            run.save()
+    progress.close()
+    for log in logs:
+        log.close()

@@ -51,3 +51,12 @@ def _set_moments(norm: nn.BatchNorm2d, sums: Tensor) -> None:
     norm.running_var.copy_(variance)
     norm.weight.copy_(scale * (variance + norm.eps).sqrt())
     norm.bias.copy_(shift + scale * mean)
+
+
+def set_training(model: nn.Module, freeze_norms: bool) -> None:
+    """Training mode, the batch norms' moments held where they are if ``freeze_norms``."""
+    model.train()
+    if freeze_norms:
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()

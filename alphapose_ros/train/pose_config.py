@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configuration of ``alphapose-ros train pose``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from alphapose_ros.base.affine import INPUT_HW
+from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.base.settings import check_settings, setting
+from alphapose_ros.pose.ablation import LOSSES
+from alphapose_ros.pose.loss_config import PoseLossConfig
+from alphapose_ros.train.cache import CACHES, NONE
+from alphapose_ros.train.precision import FLOAT32, PRECISIONS
+from alphapose_ros.train.schedule import COSINE, SCHEDULES, Schedule
+
+
+@dataclass(frozen=True)
+class PoseTrainConfig:
+    """A training run of a pose network.
+
+    Attributes:
+        out: folder for checkpoint, log and the finished weights.
+        sets: data sets as ANNOTATIONS@IMAGES=RATIO.
+        faces: a face-only set to paste onto heads, as ANNOTATIONS@IMAGES; empty for none.
+        hands: a hand-only set to paste onto wrists, as ANNOTATIONS@IMAGES; empty for none.
+        proposals: file of ``train proposals`` that boxes are drawn from, in place of scale and
+            shift; empty for none.
+        dpg: probability that a box's sides move by AlphaPose's constants first.
+        pseudo: a set whose people without a pose are labelled by ``teacher``, as
+            ANNOTATIONS@IMAGES=RATIO; empty for none. Done once, kept in ``out``.
+        teacher: ONNX network that labels them.
+        init: weights to start from: a file of any pose network that can be run, the name of a
+            known model, or MoveNet's .tflite; empty: random ones.
+        network: light, fastpose50, fastpose50_dcn, fastpose50_duc, simplepose50, hrnet_w32 or
+            their larger ones; empty: that of ``init``, else light.
+        skeleton: the joints to learn: a known set's name, or a YAML file of a custom one. Joints
+            that ``init`` knows keep their maps, new ones start from the nearest.
+        joint_starts: JOINT=JOINT of ``init``, for new joints whose names say too little.
+        input_hw: height and width of a crop, multiples of 32.
+        steps: optimizer steps of the whole schedule.
+        batch_size: crops per step, of all pieces and processes together.
+        accumulate: pieces in which a step's crops pass the network, for little memory; the loss
+            of a step is the mean of theirs.
+        learning_rate: peak; the trunk gets ``trunk_rate`` times as much.
+        trunk_rate: see ``learning_rate``.
+        warmup: steps over which the rate rises.
+        schedule: cosine or multistep.
+        milestones: steps of multistep at which the rate falls to ``gamma`` times as much.
+        gamma: see ``milestones``.
+        heatmap_steps: steps at the start with the heatmap term alone.
+        weight_decay: of AdamW.
+        freeze: number of trunk blocks, from the input, that keep their weights.
+        freeze_norm: keep the batch norms' running moments (small batches would spoil them).
+        loss: symmetric, or another of ``pose.ablation.LOSSES``, for comparison.
+        sikr_weight: weight of the SIKR term beside the heatmap term's 1.
+        tail_cut: share of a map's peak below which the SIKR term takes no part of it; as decoding
+            does. 0 is AlphaPose's own.
+        distill: weights of a teacher that sees each crop before it is spoilt, the student after;
+            of the same joints. Empty for none.
+        distill_weight: of its terms beside those of the labels.
+        distill_score: joints of which it is less sure teach nothing.
+        average_decay: of the exponential moving average that becomes the finished weights.
+        augment: strength of the augmentation, 1 as configured, 0 none.
+        precision: of the forward pass: float32, bfloat16 or float16.
+        cache: memory keeps decoded images, none reads them anew each time; the same result.
+        cache_mb: the most that they take, of all loader processes together.
+        save_every: steps between checkpoints.
+        log_every: steps between rows of the log, which are means over these steps.
+        tensorboard: write the rows as TensorBoard curves too.
+        workers: loader processes.
+        threads: CPU threads of PyTorch, 0 for its own choice.
+        device: auto, cpu or cuda.
+        seed: of data order, augmentation and random weights.
+    """
+
+    out: str = "runs/pose"
+    sets: list[str] = field(default_factory=list)
+    faces: str = ""
+    hands: str = ""
+    proposals: str = ""
+    dpg: float = setting(0.0, low=0, high=1)
+    pseudo: str = ""
+    teacher: str = ""
+    init: str = ""
+    network: str = ""
+    skeleton: str = "halpe136"
+    joint_starts: list[str] = field(default_factory=list)
+    input_hw: tuple[int, ...] = INPUT_HW
+    steps: int = setting(3000, low=1)
+    batch_size: int = setting(32, low=1)
+    accumulate: int = setting(1, low=1)
+    learning_rate: float = setting(3e-4, above=0)
+    trunk_rate: float = setting(0.3, low=0)
+    warmup: int = setting(100, low=0)
+    schedule: str = setting(COSINE, choices=SCHEDULES)
+    milestones: list[int] = field(default_factory=list)
+    gamma: float = setting(0.1, low=0, high=1)
+    heatmap_steps: int = setting(100, low=0)
+    weight_decay: float = setting(0.01, low=0)
+    freeze: int = setting(0, low=0)
+    freeze_norm: bool = True
+    loss: str = setting("symmetric", choices=tuple(LOSSES))
+    sikr_weight: float = setting(4.0, low=0)
+    tail_cut: float = setting(0.3, low=0, high=1)
+    distill: str = ""
+    distill_weight: float = setting(1.0, low=0)
+    distill_score: float = setting(0.5, low=0, high=1)
+    average_decay: float = setting(0.999, low=0, high=1)
+    augment: float = setting(1.0, low=0)
+    precision: str = setting(FLOAT32, choices=PRECISIONS)
+    cache: str = setting(NONE, choices=CACHES)
+    cache_mb: int = setting(1000, low=1)
+    save_every: int = setting(100, low=1)
+    log_every: int = setting(20, low=1)
+    tensorboard: bool = False
+    workers: int = setting(1, low=0)
+    threads: int = setting(0, low=0)
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if not self.sets:
+            raise ConfigError("sets: expected at least one ANNOTATIONS@IMAGES=RATIO, got none")
+        if self.pseudo and not self.teacher:
+            raise ConfigError("pseudo: expected a teacher as well, got none")
+        if len(self.input_hw) != 2 or any(side < 32 or side % 32 for side in self.input_hw):
+            raise ConfigError(
+                f"input_hw: expected height and width, multiples of 32, got {self.input_hw}"
+            )
+        _ = self.rates, self.given_starts  # refused here rather than after the data was read
+
+    @property
+    def rates(self) -> Schedule:
+        """The schedule of the learning rate."""
+        return Schedule(self.steps, self.warmup, self.schedule, tuple(self.milestones), self.gamma)
+
+    @property
+    def chosen_loss(self) -> PoseLossConfig:
+        """``loss`` with this run's weight and tail cut; AlphaPose's own kinds keep theirs."""
+        chosen = LOSSES[self.loss]
+        if chosen.kind in ("heatmap", "combined"):
+            return chosen
+        cut = self.tail_cut if chosen.norm == "sigmoid" else 0.0
+        return replace(chosen, sikr=self.sikr_weight, tail_cut=cut)
+
+    @property
+    def given_starts(self) -> dict[str, str]:
+        """``joint_starts`` as new joint -> joint of ``init``."""
+        pairs = [text.partition("=")[::2] for text in self.joint_starts]
+        for text, (new, old) in zip(self.joint_starts, pairs, strict=True):
+            if not new or not old:
+                raise ConfigError(f"joint_starts: expected JOINT=JOINT, got {text!r}")
+        return dict(pairs)
