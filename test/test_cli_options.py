@@ -108,11 +108,16 @@ def test_a_missing_file_is_an_error() -> None:
         build_config(Sample, "nowhere.yaml", {})
 
 
-@pytest.mark.parametrize("what", ["pose", "detector"])
-def test_the_trainings_take_options(what: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("what", "option"),
+    [("pose", "--learning-rate"), ("detector", "--learning-rate"), ("proposals", "--boxes")],
+)
+def test_the_trainings_take_options(
+    what: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as end:
         cli.main(["train", what, "--help"])
     assert end.value.code == 0
-    assert "--learning-rate" in capsys.readouterr().out
+    assert option in capsys.readouterr().out
     assert cli.main(["train", what]) == 2  # nothing to train on
     assert len(capsys.readouterr().err.splitlines()) == 1

@@ -185,6 +185,14 @@ def test_quantised_graph_is_small_and_near() -> None:
         quantise(graph, [])
 
 
+def test_layers_without_a_range_are_refused() -> None:
+    pytest.importorskip("onnxruntime", reason="QUANTISATION NOT CHECKED: no onnxruntime")
+    pytest.importorskip("onnx", reason="QUANTISATION NOT CHECKED: no onnx")
+    graph = onnx_bytes(Small(), images(2), NAMES)
+    with pytest.raises(InputError, match="no usable range"):
+        quantise(graph, [torch.full_like(images(2), float("nan"))])
+
+
 class Owner:
     def __init__(self) -> None:
         self.network = nn.Identity()

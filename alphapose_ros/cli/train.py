@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``alphapose-ros train pose|detector``: options are the training's own config fields."""
+"""``alphapose-ros train WHAT``: options are the training's own config fields."""
 
 from __future__ import annotations
 
@@ -23,13 +23,17 @@ examples:
       --out runs/mine --steps 200         joints of your own from some 50 pictures
   torchrun --nproc-per-node 4 -m alphapose_ros train pose --config pose.yaml
   alphapose-ros train detector --annotations train.json --images-dir images --output-dir runs/det
+  alphapose-ros train proposals --people train.json@images --out runs/proposals.json
 """
 
 
 def register(commands: Commands) -> None:
     """Add the command; the options of each training are added when it is chosen."""
     parser = add_command(
-        commands, "train", "Train the pose network or the detector.", epilog=_EXAMPLES
+        commands,
+        "train",
+        "Train the pose network or the detector, or fit proposals.",
+        epilog=_EXAMPLES,
     )
     parser.set_defaults(handler=run)
     parser.add_argument("what", choices=tuple(_TRAININGS), help="what to train")
@@ -48,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     given = vars(parser.parse_args(args.options))
     made = train(build_config(config_type, given.pop("config"), given))
     if made is not None and os.environ.get("RANK", "0") == "0":
-        say(f"weights    {made}")
+        say(f"written    {made}")
     return 0
 
 
@@ -64,7 +68,19 @@ def _detector() -> tuple[type, Callable[[Any], Any]]:
     return DetectorTrainConfig, train_detector
 
 
+def _proposals() -> tuple[type, Callable[[Any], Any]]:
+    from alphapose_ros.cli.console import ticking
+    from alphapose_ros.train.proposals import ProposalConfig, fit_proposals
+
+    def fit(config: ProposalConfig) -> Any:
+        with ticking(" images", quiet=False) as tick:
+            return fit_proposals(config, tick)
+
+    return ProposalConfig, fit
+
+
 _TRAININGS: dict[str, Callable[[], tuple[type, Callable[[Any], Any]]]] = {
     "pose": _pose,
     "detector": _detector,
+    "proposals": _proposals,
 }

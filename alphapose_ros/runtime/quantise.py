@@ -25,7 +25,7 @@ def quantise(graph: bytes, inputs: Iterable[Tensor]) -> bytes:
         inputs: what it will see; some hundred images or crops.
 
     Raises:
-        InputError: no input was given.
+        InputError: no input was given, or a layer answers the same to all of them.
         MissingDependencyError: onnx or onnxruntime is not installed.
     """
     onnx = require("onnx", needed_for="quantisation", install=_INSTALL)
@@ -38,22 +38,27 @@ def quantise(graph: bytes, inputs: Iterable[Tensor]) -> bytes:
         source, prepared, made = (Path(folder) / f"{n}.onnx" for n in ("a", "b", "c"))
         source.write_bytes(graph)
         quantization.quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        quantization.quantize_static(
-            str(prepared),
-            str(made),
-            _reader(quantization, name, given),
-            quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=_LAYERS,
-            nodes_to_exclude=_depthwise(onnx, prepared),
-            calibrate_method=quantization.CalibrationMethod.Percentile,
-            per_channel=True,
-            activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8,
-            # Products of 8-bit numbers overflow 16 bits in the instructions of CPUs without VNNI.
-            reduce_range=True,
-            # Every layer's output of one input at a time: of all at once they fill the memory.
-            extra_options={"CalibStridedMinMax": 1},
-        )
+        try:
+            quantization.quantize_static(
+                str(prepared),
+                str(made),
+                _reader(quantization, name, given),
+                quant_format=quantization.QuantFormat.QDQ,
+                op_types_to_quantize=_LAYERS,
+                nodes_to_exclude=_depthwise(onnx, prepared),
+                calibrate_method=quantization.CalibrationMethod.Percentile,
+                per_channel=True,
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+                # Products of 8-bit numbers overflow 16 bits on CPUs without VNNI.
+                reduce_range=True,
+                # The layers' outputs of one input at a time: of all at once they fill the memory.
+                extra_options={"CalibStridedMinMax": 1},
+            )
+        except ValueError as error:  # a histogram of values that do not vary, or are not finite
+            raise InputError(
+                f"quantisation: a layer's values have no usable range: {error}"
+            ) from error
         return made.read_bytes()
 
 
