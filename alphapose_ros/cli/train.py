@@ -23,6 +23,7 @@ examples:
       --out runs/mine --steps 200         joints of your own from some 50 pictures
   torchrun --nproc-per-node 4 -m alphapose_ros train pose --config pose.yaml
   alphapose-ros train detector --annotations train.json --images-dir images --output-dir runs/det
+  alphapose-ros train nms --people train.json@images --held-out val.json@images --out runs/nms
   alphapose-ros train proposals --people train.json@images --out runs/proposals.json
 """
 
@@ -79,8 +80,15 @@ def _proposals() -> tuple[type, Callable[[Any], Any]]:
     return ProposalConfig, fit
 
 
+def _nms() -> tuple[type, Callable[[Any], Any]]:
+    from alphapose_ros.cli.train_nms import NmsTrainConfig, train_nms
+
+    return NmsTrainConfig, train_nms
+
+
 _TRAININGS: dict[str, Callable[[], tuple[type, Callable[[Any], Any]]]] = {
     "pose": _pose,
     "detector": _detector,
     "proposals": _proposals,
+    "nms": _nms,
 }

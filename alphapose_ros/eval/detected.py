@@ -63,7 +63,7 @@ def find_people(
     for row, path in enumerate(people.images):
         batch = ImageBatch.upload([read_image(path)], pipeline.device)
         (poses,) = pipeline.detect_and_estimate(batch)
-        out.append(_posed(people[people.image_rows == row], ignored[row], poses))
+        out.append(posed_image(people[people.image_rows == row], ignored[row], poses))
         on_image()
     return out
 
@@ -93,7 +93,8 @@ def ignored_regions(
     return [regions[path] for path in people.images]
 
 
-def _posed(people: People, ignored: Sequence[Region], poses: Poses) -> PosedImage:
+def posed_image(people: People, ignored: Sequence[Region], poses: Poses) -> PosedImage:
+    """The people and the regions to ignore of one image, and the poses that answer them."""
     index = people.skeleton.source_of(poses.skeleton)
     joints, extra = len(people.skeleton), len(ignored)
     boxes = np.array([box for box, _, _ in ignored], np.float32).reshape(-1, 4)

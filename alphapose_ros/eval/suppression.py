@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pose NMS judged by AP: candidates are estimated once, then any parameters answer in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alphapose_ros.base.errors import InputError
+from alphapose_ros.base.records import Poses
+from alphapose_ros.base.skeletons import get_skeleton
+from alphapose_ros.config import PipelineConfig
+from alphapose_ros.data.coco import read_image
+from alphapose_ros.data.people import People
+from alphapose_ros.eval.detected import (
+    Region,
+    evaluation_limits,
+    ignored_regions,
+    posed_image,
+)
+from alphapose_ros.eval.metrics import ImageMatches, average_precision, bootstrap
+from alphapose_ros.eval.parts import body_part, match_part
+from alphapose_ros.eval.pose import people_with_joints
+from alphapose_ros.imaging import ImageBatch
+from alphapose_ros.pipeline import PosePipeline
+from alphapose_ros.pose.nms import PoseNms
+from alphapose_ros.pose.nms_config import PoseNmsConfig
+
+_COLUMNS = ("keypoints", "scores", "boxes", "box_scores", "source")
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Poses of every box of each image before pose NMS, and the people who are there.
+
+    Attributes:
+        poses: of each image.
+        people: annotated ones.
+        ignored: regions of each image in which a pose counts neither way.
+    """
+
+    poses: list[Poses]
+    people: People
+    ignored: list[list[Region]]
+
+    def matches(self, config: PoseNmsConfig) -> list[ImageMatches]:
+        """COCO's matching of the body's 17 joints, image by image, after this pose NMS."""
+        nms, part = PoseNms(config), body_part(self.people.skeleton)
+        out = []
+        for row, poses in enumerate(self.poses):
+            people = self.people[self.people.image_rows == row]
+            out.append(match_part(posed_image(people, self.ignored[row], nms(poses)), part))
+        return out
+
+    def ap(self, config: PoseNmsConfig) -> float:
+        """AP of the body after this pose NMS; NaN without a person."""
+        return float(average_precision(self.matches(config)).mean())
+
+
+def collect_candidates(
+    config: PipelineConfig,
+    annotations: Path,
+    images: Path,
+    *,
+    nms_iou: float,
+    cache: Path | None = None,
+    most: int = 0,
+    on_image: Callable[[], object] = lambda: None,
+) -> Candidates:
+    """Run detector and pose network over the images, boxes that overlap included.
+
+    Args:
+        config: of the pipeline; its pose NMS is not run.
+        annotations: COCO-format file. images: its images.
+        nms_iou: overlap below which the detector keeps both boxes: high, so that several are left
+            on one person.
+        cache: .npz file that keeps the poses; read where it is there.
+        most: images, evenly spread over the set; 0: all.
+        on_image: called after each image.
+
+    Raises:
+        InputError: the set or the cache cannot be used.
+    """
+    people = _spread(people_with_joints(annotations, images), most)
+    ignored = ignored_regions(annotations, images, people, lambda _: True)
+    limits = evaluation_limits(config)
+    limits = replace(limits, detector=replace(limits.detector, nms_iou=nms_iou))
+    if cache is not None and cache.is_file():
+        return Candidates(_load(cache, people), people, ignored)
+    pipeline = PosePipeline(limits)
+    poses = []
+    for path in people.images:
+        batch = ImageBatch.upload([read_image(path)], pipeline.device)
+        (found,) = pipeline.estimator(batch, pipeline.detector(batch))
+        poses.append(found)
+        on_image()
+    if cache is not None:
+        _store(cache, poses, people)
+    return Candidates(poses, people, ignored)
+
+
+def paired_gain(
+    better: Sequence[ImageMatches], worse: Sequence[ImageMatches], *, repeats: int = 200
+) -> tuple[float, tuple[float, float]]:
+    """AP of one less that of the other, with a 95 % interval: the same images of both."""
+
+    def gain(chosen: NDArray[np.intp]) -> float:
+        pair = ([side[i] for i in chosen] for side in (better, worse))
+        first, second = (float(average_precision(side).mean()) for side in pair)
+        return first - second
+
+    return gain(np.arange(len(better))), bootstrap(gain, len(better), repeats=repeats)
+
+
+def _spread(people: People, most: int) -> People:
+    """The people of at most ``most`` images that have any, evenly spread over the set."""
+    used = np.unique(people.image_rows)
+    if most:
+        used = used[np.unique(np.linspace(0, len(used) - 1, most).round().astype(int))]
+    chosen = people[np.isin(people.image_rows, used)]
+    return replace(
+        chosen,
+        image_rows=np.searchsorted(used, chosen.image_rows),
+        images=tuple(people.images[row] for row in used),
+    )
+
+
+def _store(path: Path, poses: Sequence[Poses], people: People) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.npz")
+    content: dict[str, Any] = {
+        name: np.concatenate([getattr(each, name) for each in poses]) for name in _COLUMNS
+    }
+    content["images"] = np.array([image.name for image in people.images])
+    content["skeleton"] = np.array(poses[0].skeleton.name)
+    content["counts"] = np.array([len(each) for each in poses])
+    np.savez(partial, **content)
+    partial.replace(path)
+
+
+def _load(path: Path, people: People) -> list[Poses]:
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            content = dict(held)
+        names = content["images"].tolist()
+        skeleton = get_skeleton(str(content["skeleton"]))
+        ends = np.cumsum(content["counts"])[:-1]
+        columns = {name: np.split(content[name], ends) for name in _COLUMNS}
+    except (OSError, ValueError, LookupError, BadZipFile) as error:
+        raise InputError(f"{path}: expected candidates of pose NMS, got {error}") from error
+    if names != [image.name for image in people.images]:
+        raise InputError(f"{path}: its candidates are of other images; remove it to collect anew")
+    return [
+        Poses(**{name: parts[row] for name, parts in columns.items()}, skeleton=skeleton)
+        for row in range(len(names))
+    ]
