@@ -24,6 +24,7 @@ examples:
   torchrun --nproc-per-node 4 -m alphapose_ros train pose --config pose.yaml
   alphapose-ros train detector --annotations train.json --images-dir images --output-dir runs/det
   alphapose-ros train nms --people train.json@images --held-out val.json@images --out runs/nms
+  alphapose-ros train ablation --training pose.yaml --held-out val.json@images --steps 400
   alphapose-ros train proposals --people train.json@images --out runs/proposals.json
 """
 
@@ -86,9 +87,16 @@ def _nms() -> tuple[type, Callable[[Any], Any]]:
     return NmsTrainConfig, train_nms
 
 
+def _ablation() -> tuple[type, Callable[[Any], Any]]:
+    from alphapose_ros.cli.ablation import AblationConfig, ablate
+
+    return AblationConfig, ablate
+
+
 _TRAININGS: dict[str, Callable[[], tuple[type, Callable[[Any], Any]]]] = {
     "pose": _pose,
     "detector": _detector,
     "proposals": _proposals,
     "nms": _nms,
+    "ablation": _ablation,
 }
