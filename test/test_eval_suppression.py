@@ -74,6 +74,22 @@ def test_a_threshold_that_suppresses_nothing_is_mended(rng: np.random.Generator)
     assert set(found.values) == {n for pair in command.WHOLEBODY_PAIRS for n in pair}
 
 
+def test_box_suppression_leaves_what_a_detector_would(rng: np.random.Generator) -> None:
+    candidates = scene(rng)
+    assert [len(poses) for poses in candidates.with_box_nms(0.5).poses] == [2] * 6
+    assert [len(poses) for poses in candidates.with_box_nms(1.0).poses] == [4] * 6
+    for _ in range(20):  # against the slow obvious version
+        corner = rng.uniform(0, 60, (7, 2))
+        boxes = np.concatenate([corner, corner + rng.uniform(10, 60, (7, 2))], 1)
+        scores = rng.random(7)
+        left, kept = list(np.argsort(-scores)), []
+        while left:
+            best = left.pop(0)
+            kept.append(best)
+            left = [k for k in left if suppression.box_iou(boxes[[best]], boxes[[k]])[0, 0] <= 0.4]
+        assert suppression._kept_boxes(boxes, scores, 0.4).tolist() == kept
+
+
 def test_images_without_candidates_or_people_count(rng: np.random.Generator) -> None:
     candidates = scene(rng, images=2)
     nobody = replace(candidates, poses=[Poses.empty(HALPE136)] * 2)
@@ -154,6 +170,8 @@ def test_candidates_are_collected_once(
     assert few.people.image_rows.tolist() == [0, 1]
     with pytest.raises(InputError, match="are of other images"):
         collect(2)
+    with pytest.raises(InputError, match="made with other settings"):
+        collect_candidates(PipelineConfig(), annotated, tmp_path, nms_iou=0.5, cache=cache)
     cache.write_bytes(cache.read_bytes()[:100])
     with pytest.raises(InputError, match=r"c\.npz: expected candidates of pose NMS"):
         collect()
@@ -170,7 +188,11 @@ def test_the_command_writes_what_it_found(
         out=str(tmp_path / "out"), people=text, held_out=text, rounds=1
     )
     report = json.loads(command.train_nms(config).read_text())
-    assert set(report["held_out"]["ap"]) == {"none", "given", "learned"}
+    ap = report["held_out"]["ap"]
+    assert len(ap) == 9
+    assert {name.split()[0] for name in ap} == {"none", "given", "learned"}
+    assert set(report["held_out"]["gains"]) == {"learned - given", "given - none"}
+    assert report["fitted_with"]["rounds"] == 1
     assert command.with_values(PoseNmsConfig(), report["parameters"])
     assert "learned - given" in capsys.readouterr().out
     with pytest.raises(InputError, match="ANNOTATIONS@IMAGES"):

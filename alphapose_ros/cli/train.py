@@ -25,6 +25,7 @@ examples:
   alphapose-ros train detector --annotations train.json --images-dir images --output-dir runs/det
   alphapose-ros train nms --people train.json@images --held-out val.json@images --out runs/nms
   alphapose-ros train ablation --training pose.yaml --held-out val.json@images --steps 400
+  alphapose-ros train calibration --people fit.json@images --held-out val.json@images
   alphapose-ros train proposals --people train.json@images --out runs/proposals.json
 """
 
@@ -93,10 +94,17 @@ def _ablation() -> tuple[type, Callable[[Any], Any]]:
     return AblationConfig, ablate
 
 
+def _calibration() -> tuple[type, Callable[[Any], Any]]:
+    from alphapose_ros.cli.calibrate import CalibrationConfig, calibrate
+
+    return CalibrationConfig, calibrate
+
+
 _TRAININGS: dict[str, Callable[[], tuple[type, Callable[[Any], Any]]]] = {
     "pose": _pose,
     "detector": _detector,
     "proposals": _proposals,
     "nms": _nms,
     "ablation": _ablation,
+    "calibration": _calibration,
 }

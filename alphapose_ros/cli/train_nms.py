@@ -6,14 +6,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.settings import Setting, check_settings, setting, setting_of
 from alphapose_ros.cli.console import say, table, ticking
 from alphapose_ros.config import PipelineConfig
 from alphapose_ros.data.pose_samples import SetSpec
+from alphapose_ros.eval.metrics import ImageMatches, average_precision
 from alphapose_ros.eval.suppression import Candidates, collect_candidates, paired_gain
 from alphapose_ros.pose.nms import PoseNms
 from alphapose_ros.pose.nms_config import PoseNmsConfig
@@ -30,6 +32,8 @@ BODY_PAIRS = (
     ("body_delta1", "body_delta2"),
     ("body_alpha", "body_match_px"),
 )
+BODY = slice(0, 17)
+BOX_IOUS = (0.45, 0.65, 0.85)
 FACTORS = (0.5, 0.7, 0.85, 1.2, 1.4, 2.0)
 
 
@@ -67,13 +71,21 @@ def train_nms(config: NmsTrainConfig) -> Path:
     """
     pipeline = PipelineConfig.preset_named(config.preset)
     fitting = _candidates(config, pipeline, config.people, "fitting")
+    if not fitting.people.labels[:, BODY].any():
+        raise InputError(f"{config.people}: expected people with labelled body joints, got none")
     found = fit_nms(fitting, pipeline.nms, config.rounds)
     learned = with_values(pipeline.nms, found.values)
     say(f"AP on the fitting set {found.start:.4f} -> {found.score:.4f}, {found.tried} sets tried")
-    report = {"parameters": found.values, "fitted_ap": [found.start, found.score]}
+    report: dict[str, Any] = {
+        "parameters": found.values,
+        "fitted_ap": [found.start, found.score],
+        "fitted_with": asdict(config),
+    }
     if config.held_out:
         judged = _candidates(config, pipeline, config.held_out, "held_out")
-        report["held_out"] = compared(judged, pipeline.nms, learned)
+        report["held_out"] = compared(
+            judged, pipeline.nms, learned, pipeline.resolved().detector.nms_iou
+        )
     target = Path(config.out) / "nms.json"
     target.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return target
@@ -112,31 +124,37 @@ def _highest(limits: Setting) -> float:
 
 
 def compared(
-    candidates: Candidates, given: PoseNmsConfig, learned: PoseNmsConfig
-) -> dict[str, object]:
-    """AP of three ways, and the gain of the learned one over the given with its interval."""
-    off = replace(given, enabled=False)
-    matches = {
-        name: candidates.matches(each)
-        for name, each in (("none", off), ("given", given), ("learned", learned))
-    }
-    ap = {
-        "none": candidates.ap(off),
-        "given": candidates.ap(given),
-        "learned": candidates.ap(learned),
-    }
-    gain, interval = paired_gain(matches["learned"], matches["given"])
-    over_none, none_interval = paired_gain(matches["given"], matches["none"])
-    say(table([(name, f"{value:.4f}") for name, value in ap.items()], ["pose NMS", "AP held out"]))
-    say(f"learned - given {gain:+.4f} [{interval[0]:+.4f}, {interval[1]:+.4f}]")
-    say(f"given - none {over_none:+.4f} [{none_interval[0]:+.4f}, {none_interval[1]:+.4f}]")
-    return {
-        "ap": ap,
-        "gain": gain,
-        "gain_95": interval,
-        "over_none": over_none,
-        "over_none_95": none_interval,
-    }
+    candidates: Candidates, given: PoseNmsConfig, learned: PoseNmsConfig, product_iou: float
+) -> dict[str, Any]:
+    """AP with and without pose NMS, behind a box NMS of several overlaps, and the paired gains.
+
+    Args:
+        candidates: of people that nothing was fitted on.
+        given, learned: parameters to compare.
+        product_iou: the detector's own overlap, at which the gains are taken.
+    """
+    off, ap = replace(given, enabled=False), {}
+    ways = {"none": off, "given": given, "learned": learned}
+    matches: dict[str, list[ImageMatches]] = {}
+    for iou in sorted({*BOX_IOUS, product_iou}):
+        kept = candidates.with_box_nms(iou)
+        for name, way in ways.items():
+            found = kept.matches(way)
+            ap[f"{name} at {iou:g}"] = float(average_precision(found).mean())
+            if iou == product_iou:
+                matches[name] = found
+    rows = [
+        (f"{iou:g}", *(f"{ap[f'{name} at {iou:g}']:.4f}" for name in ways))
+        for iou in sorted({*BOX_IOUS, product_iou})
+    ]
+    say(table(rows, ["box NMS at IoU", *(f"{name}, AP" for name in ways)]))
+    gains = {}
+    for name, other in (("learned", "given"), ("given", "none")):
+        gain, interval = paired_gain(matches[name], matches[other])
+        gains[f"{name} - {other}"] = [gain, *interval]
+        low, high = interval
+        say(f"{name} - {other} at IoU {product_iou:g}: {gain:+.4f} [{low:+.4f}, {high:+.4f}]")
+    return {"ap": ap, "gains": gains}
 
 
 def _candidates(

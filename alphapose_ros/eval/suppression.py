@@ -12,6 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from alphapose_ros.base.boxes import box_iou
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import Poses
 from alphapose_ros.base.skeletons import get_skeleton
@@ -58,6 +59,11 @@ class Candidates:
             out.append(match_part(posed_image(people, self.ignored[row], nms(poses)), part))
         return out
 
+    def with_box_nms(self, iou: float) -> Candidates:
+        """What a detector leaves that drops the lower score of two boxes above this overlap."""
+        kept = [poses[_kept_boxes(poses.boxes, poses.box_scores, iou)] for poses in self.poses]
+        return replace(self, poses=kept)
+
     def ap(self, config: PoseNmsConfig) -> float:
         """AP of the body after this pose NMS; NaN without a person."""
         return float(average_precision(self.matches(config)).mean())
@@ -91,8 +97,9 @@ def collect_candidates(
     ignored = ignored_regions(annotations, images, people, lambda _: True)
     limits = evaluation_limits(config)
     limits = replace(limits, detector=replace(limits.detector, nms_iou=nms_iou))
+    made_with = f"{limits.pose} {limits.detector}"
     if cache is not None and cache.is_file():
-        return Candidates(_load(cache, people), people, ignored)
+        return Candidates(_load(cache, people, made_with), people, ignored)
     pipeline = PosePipeline(limits)
     poses = []
     for path in people.images:
@@ -101,12 +108,24 @@ def collect_candidates(
         poses.append(found)
         on_image()
     if cache is not None:
-        _store(cache, poses, people)
+        _store(cache, poses, people, made_with)
     return Candidates(poses, people, ignored)
 
 
+def _kept_boxes(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], iou: float
+) -> NDArray[np.intp]:
+    """Rows of the boxes that greedy suppression keeps, best first."""
+    overlaps = box_iou(boxes, boxes)
+    kept: list[int] = []
+    for row in np.argsort(-scores, kind="stable").tolist():
+        if not any(overlaps[row, other] > iou for other in kept):
+            kept.append(row)
+    return np.array(kept, np.intp)
+
+
 def paired_gain(
-    better: Sequence[ImageMatches], worse: Sequence[ImageMatches], *, repeats: int = 200
+    better: Sequence[ImageMatches], worse: Sequence[ImageMatches], *, repeats: int = 1000
 ) -> tuple[float, tuple[float, float]]:
     """AP of one less that of the other, with a 95 % interval: the same images of both."""
 
@@ -131,7 +150,7 @@ def _spread(people: People, most: int) -> People:
     )
 
 
-def _store(path: Path, poses: Sequence[Poses], people: People) -> None:
+def _store(path: Path, poses: Sequence[Poses], people: People, made_with: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.npz")
     content: dict[str, Any] = {
@@ -139,16 +158,17 @@ def _store(path: Path, poses: Sequence[Poses], people: People) -> None:
     }
     content["images"] = np.array([image.name for image in people.images])
     content["skeleton"] = np.array(poses[0].skeleton.name)
+    content["made_with"] = np.array(made_with)
     content["counts"] = np.array([len(each) for each in poses])
     np.savez(partial, **content)
     partial.replace(path)
 
 
-def _load(path: Path, people: People) -> list[Poses]:
+def _load(path: Path, people: People, made_with: str) -> list[Poses]:
     try:
         with np.load(path, allow_pickle=False) as held:
             content = dict(held)
-        names = content["images"].tolist()
+        names, settings = content["images"].tolist(), str(content["made_with"])
         skeleton = get_skeleton(str(content["skeleton"]))
         ends = np.cumsum(content["counts"])[:-1]
         columns = {name: np.split(content[name], ends) for name in _COLUMNS}
@@ -156,6 +176,10 @@ def _load(path: Path, people: People) -> list[Poses]:
         raise InputError(f"{path}: expected candidates of pose NMS, got {error}") from error
     if names != [image.name for image in people.images]:
         raise InputError(f"{path}: its candidates are of other images; remove it to collect anew")
+    if settings != made_with:
+        raise InputError(
+            f"{path}: made with other settings ({settings}); remove it to collect anew"
+        )
     return [
         Poses(**{name: parts[row] for name, parts in columns.items()}, skeleton=skeleton)
         for row in range(len(names))

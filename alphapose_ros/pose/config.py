@@ -30,6 +30,8 @@ class PoseConfig:
         window: standard deviation, in map cells of 4 px, of a Gaussian around the peak that
             SIKR's sum is taken in; 0 is AlphaPose's own decoding; -1: 6 for this project's
             networks, 0 for AlphaPose's.
+        calibration: file of alphapose-ros train calibration, which makes joint scores chances of
+            being right; empty: scores are the maps' peaks.
         flip_test: run each crop and its mirror image and average; twice the time.
         max_batch: crops per network call; on a CPU never more than 4, which is fastest there.
         score_threshold: least score of a person that a one-stage network (RTMO) finds itself.
@@ -41,6 +43,7 @@ class PoseConfig:
     skeleton: str = setting("", live=False)
     tail_cut: float = setting(OWN, low=OWN, high=0.99, live=False)
     window: float = setting(OWN, low=OWN, live=False)
+    calibration: str = setting("", live=False)
     flip_test: bool = setting(False, live=False)
     max_batch: int = setting(64, low=1, live=False)
     score_threshold: float = setting(0.3, low=0, high=1, live=False)

@@ -14,6 +14,7 @@ from alphapose_ros.models.checkpoint import CheckpointInfo, load_checkpoint
 from alphapose_ros.models.export import POSE_NAMES, DecodedPose
 from alphapose_ros.models.stored_skeleton import stored_skeleton
 from alphapose_ros.pose.combined import CombinedDecoder
+from alphapose_ros.pose.confidence import CalibratedDecoder, Calibration
 from alphapose_ros.pose.config import OWN, PoseConfig
 from alphapose_ros.pose.crops import CropSpec
 from alphapose_ros.pose.estimator import Estimator, PoseEstimator
@@ -56,6 +57,8 @@ def create_estimator(
     if path.suffix == ".onnx":
         if config.flip_test:
             raise ConfigError("pose.flip_test: an ONNX file cannot be asked for its raw maps")
+        if config.calibration:
+            raise ConfigError("pose.calibration: an ONNX file decodes its maps itself")
         graph_options = runtime or RuntimeOptions(device=str(device))
         return load_onnx_pose(path, graph_options, config, max_batch=max_batch, output=output)
     decoded, info, skeleton = decoded_network(path, config)
@@ -81,9 +84,13 @@ def decoded_network(path: Path, config: PoseConfig) -> tuple[nn.Module, Checkpoi
         raise WeightsError(
             f"{path}: its skeleton has {len(skeleton)} joints, its maps are {info.num_joints}"
         )
+    decoder = _decoder(path, config, info, skeleton)
+    if config.calibration:
+        calibration = Calibration.load(Path(config.calibration))
+        decoder = CalibratedDecoder(decoder, calibration, skeleton)
     decoded: nn.Module = DecodedPose(
         network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
-        _decoder(path, config, info, skeleton),
+        decoder,
         mean=info.mean,
         std=info.std,
     )
