@@ -37,7 +37,7 @@ def scene(rng: np.random.Generator, images: int = 6) -> Candidates:
         places = (10.0, 200.0)
         truth += [standing(x, rng) for x in places]
         rows += [row, row]
-        answers = [standing(x, rng, noise) for x in places for noise in (1.0, 4.0)]
+        answers = [standing(x, rng, noise) for x in places for noise in (0.5, 2.0)]
         boxes = np.array([[x, 20, x + 40, 120] for x in places for _ in range(2)], np.float32)
         scores = np.tile([0.9, 0.8], 2)[:, None] * np.ones((4, 136))
         poses.append(Poses(np.array(answers), scores, boxes, np.ones(4), np.arange(4), HALPE136))

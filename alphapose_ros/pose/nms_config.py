@@ -12,7 +12,9 @@ FORMS = ("auto", "body", "wholebody")
 
 @dataclass(frozen=True)
 class PoseNmsConfig:
-    """Which poses are redundant. Body parameters are AlphaPose's; whole-body ones are ours.
+    """Which poses are redundant. Body parameters are AlphaPose's; whole-body ones are learned.
+
+    ``alphapose-ros train nms`` found the whole-body ones on COCO people (docs/training.md).
 
     Whole-body lengths are fractions of the person's size, the square root of the box area.
     Merging is on because it pays: on COCO people whose box was seen two or three times, moved by
@@ -58,18 +60,18 @@ class PoseNmsConfig:
     body_merge_px: float = setting(15.0, low=0)
     body_min_score: float = setting(0.3, low=0, high=1)
     body_min_area: float = setting(0.0, low=0)
-    min_joint_score: float = setting(0.1, low=0, high=1)
-    confidence_scale: float = setting(0.3, above=0)
-    match_radius: float = setting(0.1, above=0)
+    min_joint_score: float = setting(0.06, low=0, high=1)
+    confidence_scale: float = setting(0.18, above=0)
+    match_radius: float = setting(0.06, above=0)
     spatial_scale: float = setting(0.12, above=0)
-    spatial_weight: float = setting(1.0, low=0)
-    threshold: float = setting(0.35, low=0, high=1)
+    spatial_weight: float = setting(1.6, low=0)
+    threshold: float = setting(0.56, low=0, high=1)
     feet_weight: float = setting(0.1, low=0)
     face_weight: float = setting(0.15, low=0)
     hand_weight: float = setting(0.1, low=0)
     face_tolerance: float = setting(0.6, above=0)
     hand_tolerance: float = setting(0.8, above=0)
-    merge_radius: float = setting(0.08, low=0)
+    merge_radius: float = setting(0.13, low=0)
 
     def __post_init__(self) -> None:
         check_settings(self, "nms")
