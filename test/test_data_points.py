@@ -15,6 +15,7 @@ from alphapose_ros.base.errors import ConfigError, InputError
 from alphapose_ros.base.skeletons import COCO17, HALPE136
 from alphapose_ros.data.people import People
 from alphapose_ros.data.points import read_pts
+from alphapose_ros.data.pose_samples import SetSpec
 from alphapose_ros.data.readers import read_set
 
 
@@ -37,6 +38,15 @@ def pts_text(points: NDArray[Any]) -> str:
 def face_points() -> NDArray[np.float64]:
     """The first point on MATLAB's first pixel."""
     return np.column_stack([1 + np.arange(68) * 0.5, 1 + np.arange(68) % 20])
+
+
+def test_a_training_reads_a_folder_of_faces(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    points = np.random.default_rng(2).uniform(10, 50, (68, 2))
+    (tmp_path / "a.pts").write_text(pts_text(points + 1))
+    people = SetSpec.parse(f"{tmp_path}@{tmp_path}=0.5").read(HALPE136)
+    face = people.keypoints[0, HALPE136.parts["face"]]
+    np.testing.assert_allclose(face, points, atol=1e-3)
 
 
 def test_faces_beside_images_start_at_one(tmp_path: Path) -> None:

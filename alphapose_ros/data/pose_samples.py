@@ -24,13 +24,14 @@ from alphapose_ros.data.degrade import degrade, person_in_front
 from alphapose_ros.data.faces import eyes_of, paste_face
 from alphapose_ros.data.hands import Arm, Hand, arms_of, hand_points, paste_hand
 from alphapose_ros.data.parts import part_alone, place_part
-from alphapose_ros.data.people import Annotation, People, read_people
+from alphapose_ros.data.people import Annotation, People
 from alphapose_ros.data.proposals import ProposalModel, perturbed
+from alphapose_ros.data.readers import read_set
 
 
 @dataclass(frozen=True)
 class SetSpec:
-    """``ANNOTATIONS@IMAGES=RATIO``: a COCO-format file, its image folder, its share of a batch."""
+    """``ANNOTATIONS@IMAGES=RATIO``: a set of any format, its images, its share of a batch."""
 
     annotations: Path
     images: Path
@@ -55,7 +56,7 @@ class SetSpec:
 
     def read(self, skeleton: Skeleton) -> People:
         """The people of this set that are fit for training."""
-        return read_people(self.annotations, self.images, skeleton, trusted)
+        return read_set(self.annotations, self.images, skeleton, keep=trusted)
 
 
 def trusted(item: Annotation) -> bool:
