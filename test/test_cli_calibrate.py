@@ -55,7 +55,7 @@ def test_the_command_fits_writes_and_judges(
     made = Calibration.load(out)
     assert set(made.curves) == {"body", "left_hand"}
     other = sets["other@x"]
-    placed, known = command.placed_joints(other)
+    placed, known = command.placed_joints(other), command.known_joints(other.people)
     assert known.sum() == 200 * 38
     before, after = (
         calibration_error(s[known], placed[known])

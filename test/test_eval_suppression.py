@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from alphapose_ros.base.boxes import box_iou, non_maximum_suppression
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import Detections, Poses
 from alphapose_ros.base.skeletons import COCO17, HALPE136
@@ -86,8 +87,8 @@ def test_box_suppression_leaves_what_a_detector_would(rng: np.random.Generator) 
         while left:
             best = left.pop(0)
             kept.append(best)
-            left = [k for k in left if suppression.box_iou(boxes[[best]], boxes[[k]])[0, 0] <= 0.4]
-        assert suppression._kept_boxes(boxes, scores, 0.4).tolist() == kept
+            left = [k for k in left if box_iou(boxes[[best]], boxes[[k]])[0, 0] <= 0.4]
+        assert non_maximum_suppression(boxes, scores, 0.4).tolist() == kept
 
 
 def test_images_without_candidates_or_people_count(rng: np.random.Generator) -> None:

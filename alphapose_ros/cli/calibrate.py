@@ -9,13 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from alphapose_ros.base.errors import InputError
-from alphapose_ros.base.keypoints import joint_similarity
 from alphapose_ros.base.settings import check_settings, setting
 from alphapose_ros.cli.console import say, table, ticking
 from alphapose_ros.data.people import People
 from alphapose_ros.data.pose_samples import SetSpec
 from alphapose_ros.eval.metrics import area_under_roc, calibration_error
-from alphapose_ros.eval.pose import Estimates, estimate_people, people_with_joints
+from alphapose_ros.eval.pose import (
+    Estimates,
+    estimate_people,
+    people_with_joints,
+    placed_joints,
+)
 from alphapose_ros.pose.confidence import Calibration, fit_calibration
 from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.pose.factory import create_estimator
@@ -50,7 +54,7 @@ def calibrate(config: CalibrationConfig) -> Path:
         InputError: a set cannot be used, or no part is shown by enough people.
     """
     found = _estimates(config, config.people)
-    placed, known = placed_joints(found)
+    placed, known = placed_joints(found), known_joints(found.people)
     skeleton = found.people.skeleton
     calibration = fit_calibration(found.scores, placed, known, skeleton)
     if not calibration.curves:
@@ -71,7 +75,7 @@ _COLUMNS = ("held out", "joints", "ECE", "calibrated", "AUROC")
 
 def compared(found: Estimates, calibration: Calibration) -> list[tuple[object, ...]]:
     """Per part: joints, calibration error before and after, AUROC, which a curve cannot change."""
-    placed, known = placed_joints(found)
+    placed, known = placed_joints(found), known_joints(found.people)
     after = calibration(found.scores, found.people.skeleton)
     rows: list[tuple[object, ...]] = []
     for name, part in found.people.skeleton.parts.items():
@@ -85,18 +89,11 @@ def compared(found: Estimates, calibration: Calibration) -> list[tuple[object, .
     return rows
 
 
-def placed_joints(found: Estimates) -> tuple[np.ndarray, np.ndarray]:
-    """(N, K) whether a joint lies where it should (similarity above 1/2), and whether we know.
-
-    Of the body annotated joints count alone, of the other parts pseudo labels too.
-    """
-    people = found.people
-    similarity = joint_similarity(
-        people.keypoints, found.keypoints, people.areas, people.skeleton.sigmas
-    )
+def known_joints(people: People) -> np.ndarray:
+    """(N, K) where a joint's place is known: annotated on the body, by pseudo labels elsewhere."""
     least = np.ones(len(people.skeleton))
     least[people.skeleton.parts["body"]] = 2
-    return similarity > 0.5, people.labels >= least
+    return people.labels >= least
 
 
 def _estimates(config: CalibrationConfig, text: str) -> Estimates:

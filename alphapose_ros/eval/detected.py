@@ -21,7 +21,7 @@ from alphapose_ros.base.records import Poses
 from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.config import PipelineConfig
 from alphapose_ros.data.coco import read_coco, read_image
-from alphapose_ros.data.people import Annotation, People
+from alphapose_ros.data.people import AREA_OF_BOX, Annotation, People
 from alphapose_ros.eval.detection import evaluation_config
 from alphapose_ros.eval.metrics import ImageMatches, bootstrap
 from alphapose_ros.eval.parts import Measures, PosedImage, match_parts, mean_ap, part_measures
@@ -29,7 +29,6 @@ from alphapose_ros.eval.pose import Estimates, posed
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pipeline import PosePipeline
 
-_AREA_OF_BOX = 0.53  # where no area is annotated, as in data.people
 _SCORE_THRESHOLD = 0.05  # every box costs a pose, and 20 poses count
 _MAX_PEOPLE = 50
 Region = tuple[NDArray[np.float32], float, bool]  # box (4,) px, area px², is a crowd
@@ -86,7 +85,7 @@ def ignored_regions(
         if other or (judged and keep(item)) or len(item.get("bbox", ())) != 4:
             continue
         (box,) = xywh_to_xyxy([item["bbox"]])
-        area = float(item.get("area") or _AREA_OF_BOX * item["bbox"][2] * item["bbox"][3])
+        area = float(item.get("area") or AREA_OF_BOX * item["bbox"][2] * item["bbox"][3])
         regions[names.get(item.get("image_id"), Path())].append(
             (box, area, bool(item.get("iscrowd")))
         )

@@ -189,6 +189,15 @@ def _rows(groups: list[NDArray[np.intp]], chosen: Sequence[int] | NDArray[np.int
     return np.concatenate([np.zeros(0, np.intp), *(groups[i] for i in chosen)])
 
 
+def placed_joints(found: Estimates) -> NDArray[np.bool_]:
+    """(N, K) whether a joint lies where it should: its similarity is above 1/2."""
+    people = found.people
+    similarity = joint_similarity(
+        people.keypoints, found.keypoints, people.areas, people.skeleton.sigmas
+    )
+    return similarity > 0.5
+
+
 def score_quality(found: Estimates) -> Measures:
     """How well a joint's score tells whether the joint is placed (joint similarity above 1/2).
 
@@ -196,11 +205,7 @@ def score_quality(found: Estimates) -> Measures:
     ``face_auroc`` and so on of labelled joints of a part, pseudo labels too. A part that nobody
     has is left out.
     """
-    people = found.people
-    similarity = joint_similarity(
-        people.keypoints, found.keypoints, people.areas, people.skeleton.sigmas
-    )
-    placed = similarity > 0.5
+    people, placed = found.people, placed_joints(found)
     body = np.zeros(people.labels.shape, bool)
     body[:, :_BODY] = people.labels[:, :_BODY] == 2
     out: Measures = {

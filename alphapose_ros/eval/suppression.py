@@ -12,7 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from alphapose_ros.base.boxes import box_iou
+from alphapose_ros.base.boxes import non_maximum_suppression
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import Poses
 from alphapose_ros.base.skeletons import get_skeleton
@@ -61,7 +61,10 @@ class Candidates:
 
     def with_box_nms(self, iou: float) -> Candidates:
         """What a detector leaves that drops the lower score of two boxes above this overlap."""
-        kept = [poses[_kept_boxes(poses.boxes, poses.box_scores, iou)] for poses in self.poses]
+        kept = [
+            poses[non_maximum_suppression(poses.boxes, poses.box_scores, iou)]
+            for poses in self.poses
+        ]
         return replace(self, poses=kept)
 
     def ap(self, config: PoseNmsConfig) -> float:
@@ -110,18 +113,6 @@ def collect_candidates(
     if cache is not None:
         _store(cache, poses, people, made_with)
     return Candidates(poses, people, ignored)
-
-
-def _kept_boxes(
-    boxes: NDArray[np.float32], scores: NDArray[np.float32], iou: float
-) -> NDArray[np.intp]:
-    """Rows of the boxes that greedy suppression keeps, best first."""
-    overlaps = box_iou(boxes, boxes)
-    kept: list[int] = []
-    for row in np.argsort(-scores, kind="stable").tolist():
-        if not any(overlaps[row, other] > iou for other in kept):
-            kept.append(row)
-    return np.array(kept, np.intp)
 
 
 def paired_gain(
