@@ -27,6 +27,8 @@ examples:
   alphapose-ros train ablation --training pose.yaml --held-out val.json@images --steps 400
   alphapose-ros train calibration --people fit.json@images --held-out val.json@images
   alphapose-ros train proposals --people train.json@images --out runs/proposals.json
+  alphapose-ros train pseudo --people train.json@images --out runs/pseudo.json \\
+      --hands hand_a.tflite hand_b.tflite --face mesh.tflite     hands and faces by teachers
 """
 
 
@@ -100,6 +102,12 @@ def _calibration() -> tuple[type, Callable[[Any], Any]]:
     return CalibrationConfig, calibrate
 
 
+def _pseudo() -> tuple[type, Callable[[Any], Any]]:
+    from alphapose_ros.cli.train_pseudo import PseudoConfig, label_set
+
+    return PseudoConfig, label_set
+
+
 _TRAININGS: dict[str, Callable[[], tuple[type, Callable[[Any], Any]]]] = {
     "pose": _pose,
     "detector": _detector,
@@ -107,4 +115,5 @@ _TRAININGS: dict[str, Callable[[], tuple[type, Callable[[Any], Any]]]] = {
     "nms": _nms,
     "ablation": _ablation,
     "calibration": _calibration,
+    "pseudo": _pseudo,
 }
