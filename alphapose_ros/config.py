@@ -26,6 +26,7 @@ from alphapose_ros.pose.nms_config import PoseNmsConfig
 from alphapose_ros.registry.catalogue import MODELS
 from alphapose_ros.registry.catalogue import PRESETS as PRESET_MODELS
 from alphapose_ros.registry.spec import ModelSpec
+from alphapose_ros.reid.config import ReidConfig
 from alphapose_ros.runtime.config import PRECISIONS, RUNTIMES, RuntimeOptions
 from alphapose_ros.tracking.config import TrackerConfig
 
@@ -51,6 +52,7 @@ class PipelineConfig:
         detector: see :class:`DetectorConfig`.
         pose: see :class:`PoseConfig`.
         nms: see :class:`PoseNmsConfig`.
+        reid: see :class:`ReidConfig`.
         tracker: see :class:`TrackerConfig`.
     """
 
@@ -62,6 +64,7 @@ class PipelineConfig:
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     pose: PoseConfig = field(default_factory=PoseConfig)
     nms: PoseNmsConfig = field(default_factory=PoseNmsConfig)
+    reid: ReidConfig = field(default_factory=ReidConfig)
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
 
     def __post_init__(self) -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from alphapose_ros.base.errors import ConfigError
-from alphapose_ros.base.records import Frame, FrameResult, Header, Poses
+from alphapose_ros.base.records import Appearance, Frame, FrameResult, Header, Poses
 from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.config import PipelineConfig
 from alphapose_ros.detection.factory import create_detector
@@ -22,6 +23,9 @@ from alphapose_ros.detection.protocol import Detector
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pose.factory import create_estimator
 from alphapose_ros.pose.nms import PoseNms
+from alphapose_ros.reid.factory import create_embedder
+from alphapose_ros.tracking.camera_motion import CameraMotion
+from alphapose_ros.tracking.gallery import Gallery
 from alphapose_ros.tracking.identities import IdentitySource
 from alphapose_ros.tracking.tracker import Tracker
 
@@ -53,7 +57,11 @@ class PosePipeline:
             else create_detector(config.detector, self.device, runtime)
         )
         self.nms = PoseNms(config.nms)
-        self._identities = IdentitySource()
+        self.embedder = create_embedder(config.reid, self.device, runtime)
+        self._identities, self._gallery = IdentitySource(), Gallery()
+        self._motions: dict[str, CameraMotion] = {}
+        if config.tracker.camera_motion:
+            CameraMotion()  # says now, not at the first image, that OpenCV is missing
         self._trackers: dict[str, Tracker] = {}
 
     @classmethod
@@ -74,7 +82,7 @@ class PosePipeline:
         return self.estimator.skeleton
 
     def __call__(self, frame: Frame) -> FrameResult:
-        """One image: detect, estimate, remove redundant poses, track."""
+        """One image: detect, estimate, remove redundant poses, look, track."""
         return self.process([frame])[0]
 
     def process(self, frames: Sequence[Frame]) -> list[FrameResult]:
@@ -90,9 +98,14 @@ class PosePipeline:
         watch.lap("pose")
         poses = [self.nms(each) for each in candidates]
         watch.lap("nms")
+        looks = self._appearance(batch, poses)
+        if self.embedder:
+            watch.lap("reid")
         tracks = [
-            self._tracker(frame.camera).update(each, frame.stamp_ns)
-            for frame, each in zip(frames, poses, strict=True)
+            self._tracker(frame.camera).update(
+                each, frame.stamp_ns, look, self._camera_motion(frame, each)
+            )
+            for frame, each, look in zip(frames, poses, looks, strict=True)
         ]
         watch.lap("track")
         return [
@@ -109,6 +122,7 @@ class PosePipeline:
         for name, tracker in self._trackers.items():
             if camera in (None, name):
                 tracker.reset()
+                self._motions.pop(name, None)
 
     def reconfigure(self, config: PipelineConfig) -> None:
         """Take over thresholds and the tracker's parameters; nobody is forgotten.
@@ -118,8 +132,14 @@ class PosePipeline:
         """
         config = config.resolved()
         self.config = replace(
-            self.config, detector=config.detector, nms=config.nms, tracker=config.tracker
+            self.config,
+            detector=config.detector,
+            nms=config.nms,
+            reid=config.reid,
+            tracker=config.tracker,
         )
+        if self.embedder:
+            self.embedder.reconfigure(config.reid)
         self.detector.reconfigure(config.detector)
         self.nms = PoseNms(config.nms)
         for tracker in self._trackers.values():
@@ -130,9 +150,26 @@ class PosePipeline:
         batch = ImageBatch.upload([np.zeros((*size_hw, 3), np.uint8)], self.device)
         self.estimator(batch, self.detector(batch))
 
+    def _appearance(
+        self, batch: ImageBatch, poses: Sequence[Poses]
+    ) -> Sequence[Appearance | None]:
+        """What everybody looks like; None where nothing embeds people."""
+        return self.embedder(batch, poses) if self.embedder else [None] * len(poses)
+
+    def _camera_motion(self, frame: Frame, poses: Poses) -> NDArray[np.float64] | None:
+        """How the background moved; None where nobody asks or it stands still."""
+        if not self.config.tracker.camera_motion:
+            self._motions.clear()  # an image of long ago says nothing
+            return None
+        if frame.camera not in self._motions:
+            self._motions[frame.camera] = CameraMotion()
+        return self._motions[frame.camera].estimate(frame.image, poses.boxes)
+
     def _tracker(self, camera: str) -> Tracker:
         if camera not in self._trackers:
-            self._trackers[camera] = Tracker(self.config.tracker, self.skeleton, self._identities)
+            self._trackers[camera] = Tracker(
+                self.config.tracker, self.skeleton, self._identities, self._gallery
+            )
         return self._trackers[camera]
 
 

@@ -33,10 +33,20 @@ class TrackerConfig:
         box_weight: weight of the overlap of boxes in the first stage.
         pose_weight: weight of OKS in the first stage.
         appearance_weight: weight of the embeddings, where there are any.
+        appearance_similarity: least cosine of embeddings in the stage of appearance, and of
+            whoever was out of sight.
+        appearance_veto: least cosine of embeddings in every other stage, where they are known.
         match_similarity: least similarity of the first stage.
         rematch_similarity: least similarity of the second stage (leftovers and lost people).
         low_similarity: least overlap of the stage of low scores.
         tentative_similarity: least similarity for tentative tracks.
+        gallery_s: lost identities may be found again by their looks for this long, s.
+        gallery_size: lost identities remembered at most, beside those lost just now.
+        gallery_similarity: least cosine of embeddings to be a lost person.
+        gallery_margin: lead over the person next in similarity that this takes.
+        gallery_wait_s: a new track that might be somebody known stays tentative for this long
+            at most, until its looks decide, s.
+        camera_motion: follow the background's motion, for cameras that move; needs OpenCV.
         gate: largest distance to the predicted centre, in standard deviations.
         reach: distance to the predicted centre that is allowed in any case, sizes.
         reach_speed: growth of that distance while the person is unseen, sizes per second.
@@ -67,10 +77,18 @@ class TrackerConfig:
     box_weight: float = setting(1.0, low=0)
     pose_weight: float = setting(1.0, low=0)
     appearance_weight: float = setting(1.0, low=0)
+    appearance_similarity: float = setting(0.5, low=0, high=1)
+    appearance_veto: float = setting(0.4, low=0, high=1)
     match_similarity: float = setting(0.3, low=0, high=1)
     rematch_similarity: float = setting(0.35, low=0, high=1)
     low_similarity: float = setting(0.5, low=0, high=1)
     tentative_similarity: float = setting(0.25, low=0, high=1)
+    gallery_s: float = setting(300.0, low=0)
+    gallery_size: int = setting(100, low=0)
+    gallery_similarity: float = setting(0.6, low=0, high=1)
+    gallery_margin: float = setting(0.1, low=0, high=1)
+    gallery_wait_s: float = setting(0.5, low=0)
+    camera_motion: bool = False
     gate: float = setting(3.5, above=0)
     reach: float = setting(0.3, above=0)
     reach_speed: float = setting(1.0, low=0)

@@ -25,6 +25,7 @@ def pose_similarity(
     areas: FloatArray,
     sigmas: FloatArray,
     joint_score: float,
+    compared: BoolArray | None = None,
 ) -> tuple[FloatArray, BoolArray]:
     """OKS over the joints that both poses know, and which pairs share any.
 
@@ -34,20 +35,26 @@ def pose_similarity(
         areas: (T,) px² of the people.
         sigmas: (K,).
         joint_score: joints below, and those of score 0, are not known.
+        compared: (T, N) pairs worth the arithmetic; None: all.
 
     Returns:
-        Similarity (T, N), 0 where no joint is shared, and whether any is (T, N).
+        Similarity (T, N), 0 where no joint is shared, and whether any is (T, N); 0 and no for
+        pairs that are not compared.
     """
+    shape = len(first[0]), len(second[0])
+    t, n = np.nonzero(np.ones(shape, bool) if compared is None else compared)
     known = [(scores >= joint_score) & (scores > 0) for _, scores in (first, second)]
-    shared = known[0][:, None] & known[1][None]
-    similarity = oks(
-        first[0][:, None].astype(np.float32),
-        second[0][None].astype(np.float32),
-        np.asarray(areas, np.float32)[:, None],
+    both = known[0][t] & known[1][n]
+    similarity, shared = np.zeros(shape, np.float32), np.zeros(shape, bool)
+    similarity[t, n] = oks(
+        first[0][t].astype(np.float32),
+        second[0][n].astype(np.float32),
+        np.asarray(areas, np.float32)[t],
         sigmas,
-        shared.astype(np.float32),
+        both.astype(np.float32),
     )
-    return similarity, np.asarray(shared.any(-1))
+    shared[t, n] = both.any(-1)
+    return similarity, shared
 
 
 def distance_similarity(distances: FloatArray, gate: float | FloatArray) -> FloatArray:
@@ -65,6 +72,15 @@ def center_distances(first: FloatArray, second: FloatArray) -> FloatArray:
 def appearance_similarity(first: FloatArray, second: FloatArray) -> FloatArray:
     """Cosine of unit embeddings (T, D) and (N, D), negative ones cut to 0."""
     return np.clip(first @ second.T, 0, 1)
+
+
+def crowding(boxes: FloatArray) -> FloatArray:
+    """(N,) largest share of each box (N, 4) that another one covers."""
+    low = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    shared = np.maximum(high - low, 0).prod(-1)
+    np.fill_diagonal(shared, 0)
+    return shared.max(1, initial=0) / np.maximum(box_area(boxes), 1)
 
 
 def fuse(cues: Sequence[Cue]) -> FloatArray:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from alphapose_ros.base.rows import Rows, array
 from alphapose_ros.tracking.config import TrackerConfig
+from alphapose_ros.tracking.warp import scale_of
 
 FloatArray = NDArray[np.float64]
 
@@ -52,6 +53,20 @@ class BoxMotion(Rows):
             values.append(getattr(self, name).copy())
             values[-1][index] = getattr(motion, name)
         return BoxMotion(*values)
+
+    def warped(self, motion: FloatArray) -> BoxMotion:
+        """The same people after the camera moved by an affine map (2, 3).
+
+        Covariances between x and y are not kept: a turn mixes the two variances.
+        """
+        scale = scale_of(motion)
+        center = np.array([motion[:, :2], motion[:, :2] ** 2])
+        position, velocity = self.position * scale, self.velocity * scale
+        covariance = self.covariance * scale**2
+        position[:, :2] = self.position[:, :2] @ center[0].T + motion[:, 2]
+        velocity[:, :2] = self.velocity[:, :2] @ center[0].T
+        covariance[:, :2] = np.einsum("ij,tjc->tic", center[1], self.covariance[:, :2])
+        return BoxMotion(position, velocity, covariance, self.size * scale)
 
     @property
     def boxes(self) -> NDArray[np.float32]:

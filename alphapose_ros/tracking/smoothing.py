@@ -12,6 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from alphapose_ros.tracking.warp import warp_points
+
 FloatArray = NDArray[np.float32]
 
 SPEED_CUTOFF_HZ = 1.0  # the paper's fixed value
@@ -54,6 +56,13 @@ class OneEuroFilter:
             self._smooth = smooth.astype(np.float32)
         self._raw, self._known, self._stamp_ns = points, known, stamp_ns
         return self._smooth.copy()
+
+    def move_camera(self, motion: NDArray[np.float64]) -> None:
+        """Go on as if the camera, moved by an affine map (2, 3), had always stood there."""
+        if self._smooth is not None:
+            self._smooth = warp_points(self._smooth, motion).astype(np.float32)
+            self._raw = warp_points(self._raw, motion).astype(np.float32)
+            self._velocity = (self._velocity @ motion[:, :2].T).astype(np.float32)
 
 
 def _weight(cutoff_hz: float | NDArray[np.floating], dt: float) -> float | NDArray[np.floating]:

@@ -1,29 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """People with identities from poses and the images' own clock, one tracker for each camera.
 
-Every image is matched in stages, the surest first: people just seen with clear detections, then
-leftovers and lost people by pose and distance, then faint detections that keep someone alive,
-last the tentative. What is left begins a tentative track.
+Every image is matched in stages, the surest first: looks where the motion allows them, poses and
+boxes of people just seen, the same more loosely for leftovers and lost people, faint detections
+that keep someone alive, tentative tracks. What is left begins a tentative track, and that gets its
+identity when the gallery was asked whether a lost person is back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alphapose_ros.base.boxes import box_iou
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import Appearance, Poses, Tracks, TrackState
 from alphapose_ros.base.skeletons import Skeleton
-from alphapose_ros.tracking.association import Cues, Match, compared_joints, match
+from alphapose_ros.tracking.association import Cues, Match, Stage, cascade
+from alphapose_ros.tracking.births import births, canonical, credible
 from alphapose_ros.tracking.config import TrackerConfig
+from alphapose_ros.tracking.costs import crowding
+from alphapose_ros.tracking.gallery import Answer, Gallery
 from alphapose_ros.tracking.identities import IdentitySource
 from alphapose_ros.tracking.kalman import BoxMotion, KalmanFilter
 from alphapose_ros.tracking.report import report
 from alphapose_ros.tracking.smoothing import OneEuroFilter
 from alphapose_ros.tracking.tracklet import Tracklet
+from alphapose_ros.tracking.warp import checked
 
 
 class Tracker:
@@ -33,14 +37,21 @@ class Tracker:
         config: see :class:`TrackerConfig`.
         skeleton: of the poses.
         identities: share one among all trackers whose numbers must not collide.
+        gallery: share one among all trackers whose people may meet; None: one of its own.
     """
 
     def __init__(
-        self, config: TrackerConfig, skeleton: Skeleton, identities: IdentitySource
+        self,
+        config: TrackerConfig,
+        skeleton: Skeleton,
+        identities: IdentitySource,
+        gallery: Gallery | None = None,
     ) -> None:
         self.config = config
         self.skeleton = skeleton
         self.identities = identities
+        self.gallery = Gallery() if gallery is None else gallery
+        self._key = object()  # this tracker's in the gallery
         self._filter = KalmanFilter(config)
         self._people: list[Tracklet] = []
         self._motion = BoxMotion.empty()  # of the same rows
@@ -50,37 +61,47 @@ class Tracker:
         """Forget everybody and the clock. Numbers given out are not given again."""
         self._people, self._motion = [], BoxMotion.empty()
         self._stamp_ns = None
+        self.gallery.forget(self._key)
 
     def reconfigure(self, config: TrackerConfig) -> None:
         """Other parameters from the next image on; nobody is forgotten."""
         self.config, self._filter = config, KalmanFilter(config)
 
-    def update(self, poses: Poses, stamp_ns: int, appearance: Appearance | None = None) -> Tracks:
+    def update(
+        self,
+        poses: Poses,
+        stamp_ns: int,
+        appearance: Appearance | None = None,
+        motion: NDArray[np.floating] | None = None,
+    ) -> Tracks:
         """Take one image's poses in and say who is who.
 
         Args:
             poses: of the image, possibly none. Their order has no influence.
             stamp_ns: time of the image, later than the one before.
             appearance: of the same rows as ``poses``.
+            motion: (2, 3) how the background moved since the image before, px there -> px here.
 
         Returns:
             A row for each person seen in this image, in the order in which their tracks began, and
             for those lost not longer than ``publish_lost_s``; their ``poses.source`` is -1.
+            Velocities are the image's, or the background's where ``motion`` is given.
 
         Raises:
             InputError: the stamp does not advance, or the records do not fit together.
         """
         self._check(poses, stamp_ns, appearance)
-        self._predict(stamp_ns)
-        matches = self._associate(poses, stamp_ns, appearance)
-        self._correct(matches, poses, stamp_ns)
-        rows = {m.person: m.row for m in matches}
-        rows.update(self._begin(self._births(set(rows.values()), poses), poses, stamp_ns))
-        if appearance is not None:
-            for person, row in rows.items():
-                self._people[person].remember(
-                    appearance.embeddings[row], float(appearance.quality[row])
-                )
+        camera = None if motion is None else checked(motion)
+        with self.gallery.lock:  # what is concluded here, no other camera changes meanwhile
+            self._predict(stamp_ns, camera)
+            matches = self._associate(poses, stamp_ns, appearance)
+            self._correct(matches, poses, stamp_ns)
+            rows = {m.person: m.row for m in matches}
+            born = births(rows.values(), poses, self.config)
+            rows.update(self._begin(born, poses, stamp_ns))
+            self._remember(rows, poses, appearance)
+            rows = self._name(rows, stamp_ns)
+            self._note(rows, stamp_ns)
         tracks = report(
             self._people, self._motion, rows, poses, stamp_ns, self.config.publish_lost_s
         )
@@ -103,15 +124,28 @@ class Tracker:
                 f"Tracker.update: expected {len(poses)} rows of appearance, got {len(appearance)}"
             )
 
-    def _predict(self, stamp_ns: int) -> None:
-        """Move everybody to this image's time; whoever is overdue is forgotten first."""
+    def _predict(self, stamp_ns: int, camera: NDArray[np.float64] | None) -> None:
+        """Everybody where this image should show them; the overdue are forgotten first."""
         dt = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) / 1e9
         self._stamp_ns = stamp_ns
         overdue_s = self.config.max_lost_s
-        self._keep([p.since_seen_s(stamp_ns) <= overdue_s for p in self._people])
+        lost = [p for p in self._people if p.state == TrackState.LOST and len(p.look.weights)]
+        gone = self.gallery.gone(self._key, [p.identity for p in lost])
+        self._keep(
+            [
+                p.since_seen_s(stamp_ns) <= overdue_s and p.identity not in gone
+                for p in self._people
+            ]
+        )
         self._motion = self._filter.predict(self._motion, dt)
+        if camera is not None:
+            self._motion = self._motion.warped(camera)
+            for person in self._people:
+                person.move_camera(camera)
 
     def _keep(self, who: Sequence[bool]) -> None:
+        if all(who):
+            return
         self._people = [person for person, keep in zip(self._people, who, strict=True) if keep]
         self._motion = self._motion[np.array(who, bool)]
 
@@ -120,25 +154,27 @@ class Tracker:
     ) -> list[Match]:
         config, people = self.config, self._people
         cues = Cues(people, self._motion, poses, appearance, stamp_ns, config)
-        score, order = poses.box_scores, _canonical(poses)
+        score, order = poses.box_scores, canonical(poses)
         clear = [r for r in order if score[r] >= config.high_score]
         faint = [r for r in order if config.low_score <= score[r] < config.high_score]
         by_state = {
             state: [i for i, p in enumerate(people) if p.state == state] for state in TrackState
         }
-        tracked, lost = by_state[TrackState.TRACKED], by_state[TrackState.LOST]
-        tentative = by_state[TrackState.TENTATIVE]
+        tracked, tentative = by_state[TrackState.TRACKED], by_state[TrackState.TENTATIVE]
+        known = tracked + by_state[TrackState.LOST]
         # A post where someone was lost is nobody's return, nor does it confirm anyone.
         seen = np.array([p.state == TrackState.TRACKED for p in people], bool)
-        allowed = seen[:, None] | self._credible(poses)
-        loose = np.where(allowed, cues.loose, -np.inf)
-        matches = match(cues.near, tracked, clear, config.match_similarity)
-        tracked, clear = _left(tracked, clear, matches)
-        second = match(loose, tracked + lost, clear, config.rematch_similarity)
-        tracked, clear = _left(tracked, clear, second)
-        third = match(cues.overlap, tracked, faint, config.low_similarity)
-        fourth = match(loose, tentative, clear, config.tentative_similarity)
-        return matches + second + third + fourth
+        allowed = seen[:, None] | credible(poses, config)
+        look, loose = (np.where(allowed, cue, -np.inf) for cue in (cues.look, cues.loose))
+        return cascade(
+            [
+                Stage(look, known, clear, config.match_similarity),
+                Stage(cues.near, tracked, clear, config.match_similarity),
+                Stage(loose, known, clear, config.rematch_similarity),
+                Stage(cues.overlap, tracked, faint, config.low_similarity),
+                Stage(loose, tentative, clear, config.tentative_similarity),
+            ]
+        )
 
     def _correct(self, matches: Sequence[Match], poses: Poses, stamp_ns: int) -> None:
         seen = [m.person for m in matches]
@@ -150,7 +186,8 @@ class Tracker:
             person.box = box
             person.keypoints, person.scores = poses.keypoints[m.row], poses.scores[m.row]
             self._see(person, m, stamp_ns)
-        for person in (p for i, p in enumerate(self._people) if i not in set(seen)):
+        present = set(seen)
+        for person in (p for i, p in enumerate(self._people) if i not in present):
             if person.state == TrackState.TRACKED:
                 person.state = TrackState.LOST
 
@@ -160,42 +197,15 @@ class Tracker:
         person.hits += 1
         person.seen_ns = stamp_ns
         if person.state == TrackState.TENTATIVE:
-            self._confirm(person, stamp_ns)
             return
         person.confidence = min(person.confidence, seen.share)
         if person.state == TrackState.LOST and gap_s > config.gap_s:
             person.track_id = self.identities.new_track()
             person.began_ns = stamp_ns
-            person.confidence *= seen.similarity
+            if person.look.mean is None:  # else looks will tell
+                person.confidence *= seen.similarity
             person.smoother = self._smoother()
         person.state = TrackState.TRACKED
-
-    def _confirm(self, person: Tracklet, stamp_ns: int) -> None:
-        enough = person.hits >= self.config.confirm_hits
-        if enough and person.age_s(stamp_ns) >= self.config.confirm_s:
-            person.state = TrackState.TRACKED
-            person.identity = self.identities.new_identity()
-            person.confidence = 1.0
-
-    def _births(self, taken: set[int], poses: Poses) -> list[int]:
-        """Rows of poses that begin a track: sure ones that double nobody."""
-        sure = self._credible(poses)
-        present, born = sorted(taken), []
-        for row in (r for r in _canonical(poses) if sure[r] and r not in taken):
-            overlap = box_iou(poses.boxes[[row]], poses.boxes[np.array(present, np.intp)])
-            if (overlap < self.config.duplicate_iou).all():
-                present.append(row)
-                born.append(row)
-        return born
-
-    def _credible(self, poses: Poses) -> NDArray[np.bool_]:
-        """(N,) detections that may begin a track or confirm one: sure boxes around sure joints."""
-        body = np.sort(poses.scores[:, compared_joints(self.skeleton)], axis=1)[:, ::-1]
-        known = (body > 0).sum(1, keepdims=True)
-        better_half = np.arange(body.shape[1]) < (known + 1) // 2
-        mean = (body * better_half).sum(1) / np.maximum(better_half.sum(1), 1)
-        sure: NDArray[np.bool_] = poses.box_scores >= self.config.start_score
-        return sure & (mean >= self.config.start_pose_score)
 
     def _begin(self, born: Sequence[int], poses: Poses, stamp_ns: int) -> dict[int, int]:
         """A tentative person for each row; returns person -> row."""
@@ -212,7 +222,6 @@ class Tracker:
                 scores=poses.scores[row],
                 smoother=self._smoother(),
             )
-            self._confirm(person, stamp_ns)
             self._people.append(person)
         return {first + i: row for i, row in enumerate(born)}
 
@@ -222,6 +231,58 @@ class Tracker:
             return None
         return OneEuroFilter(config.smoothing_min_cutoff_hz, config.smoothing_speed_coefficient)
 
+    def _remember(
+        self, rows: Mapping[int, int], poses: Poses, appearance: Appearance | None
+    ) -> None:
+        """Learn the looks of this image, and from them whether identities are still right."""
+        if appearance is None:
+            return
+        alone = 1 - np.minimum(crowding(poses.boxes), 1)
+        for i, row in rows.items():
+            self._people[i].remember(
+                appearance.embeddings[row],
+                float(appearance.quality[row]),
+                float(alone[row]),
+                self.config,
+            )
+
+    def _name(self, rows: dict[int, int], stamp_ns: int) -> dict[int, int]:
+        """Identities for the tentative who have earned one; returns ``rows``, renumbered."""
+        due = [i for i in sorted(rows) if self._is_due(self._people[i], stamp_ns)]
+        looks = [self._people[i].look for i in due]
+        answers = self.gallery.ask(self._key, looks, stamp_ns, self.config)
+        for i, answer in zip(due, answers, strict=True):
+            self._confirm(self._people[i], answer, stamp_ns)
+        named = {self._people[i].identity: i for i in due if self._people[i].identity}
+        # Who came back elsewhere in the picture is no longer waited for where they were lost.
+        keep = [named.get(p.identity, i) == i for i, p in enumerate(self._people)]
+        self._keep(keep)
+        new = np.cumsum(keep) - 1
+        return {int(new[i]): row for i, row in rows.items()}
+
+    def _is_due(self, person: Tracklet, stamp_ns: int) -> bool:
+        enough = person.hits >= self.config.confirm_hits
+        old = person.age_s(stamp_ns) >= self.config.confirm_s
+        return person.state == TrackState.TENTATIVE and enough and old
+
+    def _confirm(self, person: Tracklet, answer: Answer, stamp_ns: int) -> None:
+        """The identity, once and for all; who looks like somebody known is looked at longer."""
+        person.due_ns = stamp_ns if person.due_ns is None else person.due_ns
+        if answer.undecided and (stamp_ns - person.due_ns) / 1e9 < self.config.gallery_wait_s:
+            return
+        person.state = TrackState.TRACKED
+        person.identity = answer.identity or self.identities.new_identity()
+        person.confidence, person.look = answer.confidence, answer.look
+
+    def _note(self, rows: Mapping[int, int], stamp_ns: int) -> None:
+        """Tell the gallery who is in view; people without a look are none of its business."""
+        seen = [
+            (person.identity, person.look, person.confidence)
+            for person in (self._people[i] for i in sorted(rows))
+            if person.identity and len(person.look.weights)
+        ]
+        self.gallery.note(self._key, seen, stamp_ns, self.config)
+
     def _alive(self, person: Tracklet) -> bool:
         """Whether a person who is not in the picture is waited for."""
         assert self._stamp_ns is not None
@@ -229,16 +290,3 @@ class Tracker:
         if person.state == TrackState.TENTATIVE:
             return since_s <= self.config.tentative_lost_s
         return since_s <= self.config.max_lost_s
-
-
-def _canonical(poses: Poses) -> list[int]:
-    """Rows by score, then by place: an order that does not depend on the order of the rows."""
-    return np.lexsort((*poses.boxes.T, -poses.box_scores)).tolist()
-
-
-def _left(
-    people: Sequence[int], rows: Sequence[int], matches: Sequence[Match]
-) -> tuple[list[int], list[int]]:
-    """What a stage has left unmatched."""
-    done, used = {m.person for m in matches}, {m.row for m in matches}
-    return [p for p in people if p not in done], [r for r in rows if r not in used]

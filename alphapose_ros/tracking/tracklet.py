@@ -4,18 +4,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alphapose_ros.base.boxes import box_center
 from alphapose_ros.base.records import TrackState
+from alphapose_ros.tracking.config import TrackerConfig
+from alphapose_ros.tracking.look import Look
 from alphapose_ros.tracking.smoothing import OneEuroFilter
+from alphapose_ros.tracking.warp import warp_boxes, warp_points
 
 FloatArray = NDArray[np.float32]
 
-EMBEDDING_MEMORY = 0.9  # share of the old embedding at full quality of the new one
+LEARNING_CONFIDENCE = 0.5  # in greater doubt, looks are compared and not learned
+EVIDENCE = 2.0  # of one comparison at most: odds change by e^2
+LEAST_DOUBT = 1e-3
+LEARN_EVERY_NS = 200_000_000  # an image is like the one before; exemplars are to differ
 
 
 @dataclass
@@ -32,7 +38,9 @@ class Tracklet:
         state: TENTATIVE, TRACKED or LOST.
         hits: detections so far.
         confidence: [0, 1] that the identity is still the same person's.
-        embedding: (D,) unit vector of the person's appearance, once one was given.
+        look: the person's appearance, as far as embeddings were given.
+        learned_ns: stamp of the last embedding that was offered as an exemplar.
+        due_ns: stamp from which a tentative track had all that an identity takes.
         smoother: the joints' filter, where smoothing is on.
     """
 
@@ -46,7 +54,9 @@ class Tracklet:
     state: TrackState = TrackState.TENTATIVE
     hits: int = 1
     confidence: float = 0.0
-    embedding: FloatArray | None = None
+    look: Look = field(default_factory=Look)
+    learned_ns: int = 0
+    due_ns: int | None = None
     smoother: OneEuroFilter | None = None
 
     def age_s(self, stamp_ns: int) -> float:
@@ -57,17 +67,44 @@ class Tracklet:
         """Seconds since the last detection."""
         return (stamp_ns - self.seen_ns) / 1e9
 
-    def remember(self, embedding: FloatArray, quality: float) -> None:
-        """Blend a detection's embedding in, the more the better its quality."""
-        if quality <= 0:
+    def remember(
+        self, embedding: FloatArray, quality: float, alone: float, config: TrackerConfig
+    ) -> None:
+        """Learn from a detection's embedding, and from the exemplars whether it is still them.
+
+        Args:
+            embedding: (D,) unit vector.
+            quality: how far it can be trusted, [0, 1].
+            alone: share of the box that nobody else covers; another's clothes are not learned.
+            config: what is alike.
+        """
+        self.look.follow(embedding, quality * alone)
+        if len(self.look.weights) and self.seen_ns - self.learned_ns < LEARN_EVERY_NS:
             return
-        if self.embedding is None:
-            self.embedding = embedding
-            return
-        blend = self.embedding + (1 - EMBEDDING_MEMORY) * quality * (embedding - self.embedding)
-        norm = float(np.linalg.norm(blend))
-        if norm > 0:
-            self.embedding = (blend / norm).astype(np.float32)
+        self.learned_ns, weight = self.seen_ns, quality * alone**2
+        similarity = self.look.similarity(embedding)
+        if self.identity and similarity is not None:
+            lead = similarity - config.appearance_similarity
+            scale = max(config.gallery_margin, 1e-3)
+            self._reassure(weight * EVIDENCE * float(np.clip(lead / scale, -1, 1)))
+            # A stranger in the same place is not to teach how this person looks.
+            if lead < 0 or self.confidence < LEARNING_CONFIDENCE:
+                return
+        self.look.add(embedding, weight)
+
+    def _reassure(self, evidence: float) -> None:
+        """Change the odds that the identity is right by e^evidence; certainty stays certain."""
+        doubt = max(1 - self.confidence, LEAST_DOUBT)
+        odds = np.exp(evidence) * self.confidence / doubt
+        updated = float(odds / (1 + odds))
+        self.confidence = (max if evidence > 0 else min)(self.confidence, updated)
+
+    def move_camera(self, motion: NDArray[np.float64]) -> None:
+        """Say where the camera, moved by an affine map (2, 3), would have seen everything."""
+        self.box = warp_boxes(self.box, motion)
+        self.keypoints = warp_points(self.keypoints, motion).astype(np.float32)
+        if self.smoother is not None:
+            self.smoother.move_camera(motion)
 
 
 def predicted_keypoints(people: Sequence[Tracklet], boxes: FloatArray) -> FloatArray:

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``alphapose-ros eval tracking``: identities against annotated ones."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alphapose_ros.base.errors import InputError
+from alphapose_ros.cli.console import progress, say, table
+
+if TYPE_CHECKING:
+    from alphapose_ros.config import PipelineConfig
+    from alphapose_ros.eval.tracking import TrackSequence
+
+_PERCENT = ("MOTA", "IDF1", "HOTA", "DetA", "AssA", "precision", "recall")
+_COUNTS = {
+    "switches": "switches",
+    "fragmentations": "fragments",
+    "false_positives": "false",
+    "misses": "missed",
+    "people": "people",
+    "mostly_tracked": "mostly tracked",
+    "mostly_lost": "mostly lost",
+}
+
+
+def add_tracking_options(parser: argparse.ArgumentParser) -> None:
+    """The options that ``tracking`` alone has."""
+    group = parser.add_argument_group("tracking")
+    group.add_argument(
+        "--truth",
+        metavar="PATH",
+        help="MOT's gt.txt, PoseTrack18's JSON, or a folder of sequences",
+    )
+    group.add_argument(
+        "--results",
+        metavar="PATH",
+        help="what is to be measured: MOT's text, PoseTrack18's JSON, JSON lines of `run --json`, "
+        "or a folder of them; without it VIDEO is tracked",
+    )
+    group.add_argument(
+        "--match",
+        choices=("boxes", "poses"),
+        default="boxes",
+        help="what is compared: boxes by IoU 0.5 (default), or poses by OKS 0.5",
+    )
+
+
+def check_tracking(args: argparse.Namespace) -> None:
+    """Refuse options that do not fit together.
+
+    Raises:
+        InputError: what was expected and what came.
+    """
+    if not args.truth:
+        raise InputError("eval tracking: expected --truth FILE or FOLDER")
+    if bool(args.video) == bool(args.results):
+        came = "both" if args.video else "neither"
+        raise InputError(f"eval tracking: expected --results or a VIDEO to track, got {came}")
+    if args.max_frames is not None and args.max_frames < 1:
+        raise InputError(f"--max-frames: expected at least 1, got {args.max_frames}")
+
+
+def run_tracking(args: argparse.Namespace, config: PipelineConfig) -> dict[str, dict[str, float]]:
+    """Measure and print; sequence -> its numbers."""
+    from alphapose_ros.eval.tracking import evaluate_tracking, read_sequences
+
+    if args.video:
+        sequences = [_track(args, config)]
+    else:
+        sequences = read_sequences(Path(args.truth), Path(args.results))
+    numbers = evaluate_tracking(sequences, args.match)
+    by = "boxes by IoU" if args.match == "boxes" else "poses by OKS"
+    say(f"{args.truth}: identities, {by} 0.5; shares in per cent")
+    rows = [
+        [name, *(f"{100 * row[k]:.1f}" for k in _PERCENT), *(int(row[k]) for k in _COUNTS)]
+        for name, row in numbers.items()
+    ]
+    say(table(rows, ["sequence", *_PERCENT, *_COUNTS.values()]))
+    return numbers
+
+
+def write_numbers(path: Path, numbers: dict[str, dict[str, float]]) -> None:
+    """The numbers as JSON: sequence -> measure -> value, shares of 1."""
+    path.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+
+
+def _track(args: argparse.Namespace, config: PipelineConfig) -> TrackSequence:
+    """Run the pipeline over the recording."""
+    from alphapose_ros.eval.track_files import from_tracks
+    from alphapose_ros.eval.tracking import TrackSequence, read_truth
+    from alphapose_ros.io.sources import open_source
+    from alphapose_ros.pipeline import PosePipeline
+
+    truth, labelled = read_truth(Path(args.truth))
+    if args.weights:
+        config = replace(config, pose=replace(config.pose, weights=args.weights))
+    with open_source(args.video) as source:
+        if source.live:
+            raise InputError(f"{args.video}: expected a recording, got a live source")
+        pipeline = PosePipeline(config)
+        total = args.max_frames or source.frame_count
+        frames = progress(
+            islice(source, args.max_frames), total=total, unit=" frames", quiet=args.quiet
+        )
+        results = [pipeline(frame).tracks for frame in frames]
+    if args.max_frames is not None:
+        truth = truth[truth.frames < len(results)]
+    return TrackSequence(Path(args.video).stem, truth, from_tracks(results), labelled)

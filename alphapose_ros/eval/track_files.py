@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""People with identities in the files of others: MOTChallenge's text and PoseTrack18's JSON.
+
+A MOT row is ``frame, id, x, y, w, h, confidence, class, visibility`` with frames from 1 and pixels
+from 1; files of ten columns (2015, and results) have a place in the world instead of the class.
+In a truth file, confidence 0 marks a row that nobody is to be asked about, and class 1 is a
+pedestrian. Our own JSON lines are those of ``alphapose-ros run --json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alphapose_ros.base.errors import InputError
+from alphapose_ros.base.records import FloatArray, IntArray, Tracks, TrackState
+from alphapose_ros.base.rows import Rows, array
+from alphapose_ros.base.skeletons import HALPE26
+
+PEDESTRIAN = 1
+_FIRST = 1  # of MOT's frames and pixels; ours begin at 0
+_LEAST_COLUMNS, _CLASS, _VISIBILITY = 6, 7, 8
+_WORLD_COLUMNS = 10
+# PoseTrack's 17 joints by our names; both ears were never annotated.
+_POSETRACK_NAMES = {"head_bottom": "neck", "left_ear": "", "right_ear": ""}
+JOINTS = HALPE26  # poses are kept as these, joints that a file lacks have score 0
+
+
+@dataclass(frozen=True)
+class TrackRows(Rows):
+    """Boxes with identities, a row each, of all frames of one sequence.
+
+    Attributes:
+        frames: from 0. ids: as in the file, any integers.
+        boxes: (N, 4) px, first pixel at 0. confidences: of a truth, 0 for what is to be ignored.
+        classes: MOT's, 1 is a pedestrian. visibility: [0, 1].
+        keypoints: (N, 26, 2) px of Halpe-26. joint_scores: (N, 26), all 0 where there is no pose.
+    """
+
+    frames: IntArray = array("N", dtype=np.int64)
+    ids: IntArray = array("N", dtype=np.int64)
+    boxes: FloatArray = array("N", 4, dtype=np.float32)
+    confidences: FloatArray = array("N", dtype=np.float32)
+    classes: IntArray = array("N", dtype=np.int64)
+    visibility: FloatArray = array("N", dtype=np.float32)
+    keypoints: FloatArray = array("N", len(JOINTS), 2, dtype=np.float32)
+    joint_scores: FloatArray = array("N", len(JOINTS), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class PoseTrackFile:
+    """One sequence of PoseTrack18.
+
+    Attributes:
+        rows: the people, frames numbered as the images come by id.
+        image_ids: of the frames. labelled: frames that were annotated; a result outside says
+            nothing.
+    """
+
+    rows: TrackRows
+    image_ids: tuple[int, ...]
+    labelled: frozenset[int]
+
+
+def make_rows(
+    frames: Sequence[int] | NDArray[Any],
+    ids: Sequence[int] | NDArray[Any],
+    boxes: Any,
+    **more: Any,
+) -> TrackRows:
+    """Rows of pedestrians who are all counted; ``more`` are other fields of :class:`TrackRows`."""
+    count = len(frames)
+    fields: dict[str, Any] = {
+        "frames": np.asarray(frames, np.int64),
+        "ids": np.asarray(ids, np.int64),
+        "boxes": np.asarray(boxes, np.float32).reshape(count, 4),
+        "confidences": np.ones(count, np.float32),
+        "classes": np.full(count, PEDESTRIAN),
+        "visibility": np.ones(count, np.float32),
+        "keypoints": np.zeros((count, len(JOINTS), 2), np.float32),
+        "joint_scores": np.zeros((count, len(JOINTS)), np.float32),
+    }
+    return TrackRows(**{**fields, **more})
+
+
+def from_tracks(results: Iterable[Tracks]) -> TrackRows:
+    """What a pipeline said of the frames 0, 1 ...: people in state TRACKED, nobody else."""
+    parts = [make_rows([], [], [])]
+    for frame, tracks in enumerate(results):
+        seen = tracks[tracks.states == TrackState.TRACKED]
+        keypoints, scores = _mapped(
+            seen.poses.keypoints, seen.poses.scores, seen.poses.skeleton.keypoint_names
+        )
+        parts.append(
+            make_rows(
+                np.full(len(seen), frame),
+                seen.ids,
+                seen.poses.boxes,
+                confidences=seen.poses.box_scores,
+                keypoints=keypoints,
+                joint_scores=scores,
+            )
+        )
+    return TrackRows.concatenate(parts)
+
+
+def _mapped(
+    keypoints: NDArray[Any], scores: NDArray[Any], names: Sequence[str]
+) -> tuple[FloatArray, FloatArray]:
+    """Joints of any set as Halpe-26, by their names."""
+    out = np.zeros((len(keypoints), len(JOINTS), 2), np.float32)
+    out_scores = np.zeros((len(keypoints), len(JOINTS)), np.float32)
+    for k, name in enumerate(names):
+        if name in JOINTS.keypoint_names:
+            target = JOINTS.index(name)
+            out[:, target], out_scores[:, target] = keypoints[:, k], scores[:, k]
+    return out, out_scores
+
+
+def read_mot(path: Path) -> TrackRows:
+    """A MOTChallenge file, truth or results; rows in the order of the file.
+
+    Raises:
+        InputError: a line is no row, or a person comes twice in a frame.
+    """
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+        if line.strip():
+            rows.append(_mot_row(line, f"{path}:{number}"))
+    if not rows:
+        return make_rows([], [], [])
+    table = np.array(rows, np.float64)
+    boxes = table[:, 2:6].copy()
+    boxes[:, :2] -= _FIRST
+    boxes[:, 2:] += boxes[:, :2]
+    out = make_rows(
+        table[:, 0] - _FIRST,
+        table[:, 1],
+        boxes,
+        confidences=table[:, 6],
+        classes=table[:, _CLASS],
+        visibility=table[:, _VISIBILITY],
+    )
+    return _checked(out, path)
+
+
+def _mot_row(line: str, where: str) -> list[float]:
+    try:
+        values = [float(cell) for cell in line.replace(",", " ").split()]
+    except ValueError as error:
+        raise InputError(f"{where}: expected numbers, got {line[:60]!r}") from error
+    if len(values) < _LEAST_COLUMNS or not np.isfinite(values).all() or values[0] < _FIRST:
+        raise InputError(
+            f"{where}: expected frame (from 1), id, x, y, w, h and so on, got {line[:60]!r}"
+        )
+    confidence = values[6] if len(values) > _LEAST_COLUMNS else 1.0
+    known = len(values) < _WORLD_COLUMNS
+    kind = values[_CLASS] if known and len(values) > _CLASS else -1
+    visibility = values[_VISIBILITY] if known and len(values) > _VISIBILITY else 1.0
+    return [*values[:6], confidence, kind if kind > 0 else PEDESTRIAN, visibility]
+
+
+def write_mot(path: Path, rows: TrackRows) -> None:
+    """A MOTChallenge file with ten columns as results have them; poses are left out."""
+    lines = []
+    for k in np.lexsort((rows.ids, rows.frames)):
+        left, top, right, bottom = rows.boxes[k].astype(float)
+        lines.append(
+            f"{rows.frames[k] + _FIRST},{rows.ids[k]},{left + _FIRST:.2f},{top + _FIRST:.2f},"
+            f"{right - left:.2f},{bottom - top:.2f},{rows.confidences[k]:.4f},-1,-1,-1\n"
+        )
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def read_json_lines(path: Path) -> TrackRows:
+    """What ``alphapose-ros run --json`` wrote; people whose state is ``tracked``, nobody else.
+
+    Raises:
+        InputError: a line is not of this form.
+    """
+    frames, ids, boxes, scores = [], [], [], []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            entry: Any = json.loads(line) if line.strip() else {"frame": 0, "people": []}
+            for person in entry["people"]:
+                if person["state"] == TrackState.TRACKED.name.lower():
+                    x, y, width, height = person["box"]
+                    frames.append(int(entry["frame"]))
+                    ids.append(int(person["id"]))
+                    boxes.append((x, y, x + width, y + height))
+                    scores.append(float(person["score"]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(
+                f"{path}:{number}: expected a line of `run --json`, got {line[:60]!r}"
+            ) from error
+    return _checked(make_rows(frames, ids, boxes, confidences=np.array(scores)), path)
+
+
+def read_posetrack(path: Path, image_ids: Sequence[int] | None = None) -> PoseTrackFile:
+    """PoseTrack18's JSON of one sequence, truth or results.
+
+    Args:
+        path: the file.
+        image_ids: of the truth's frames, for results: their frames are numbered as the truth's.
+
+    Raises:
+        InputError: the file is not of this form.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        images = sorted(content["images"], key=_image_id)
+        names = content["categories"][0]["keypoints"] if content.get("categories") else None
+        known = tuple(image_ids) if image_ids is not None else tuple(map(_image_id, images))
+        numbers = {image_id: k for k, image_id in enumerate(known)}
+        labelled = {
+            numbers[_image_id(image)]
+            for image in images
+            if image.get("is_labeled", True) and _image_id(image) in numbers
+        }
+        chosen = [a for a in content["annotations"] if a["image_id"] in numbers]
+        rows = _posetrack_rows(chosen, numbers, names or _NAMES)
+    except (ValueError, TypeError, KeyError, IndexError) as error:
+        raise InputError(
+            f"{path}: expected PoseTrack18's JSON with images, annotations and track_id, got "
+            f"something else ({type(error).__name__}: {error})"
+        ) from error
+    return PoseTrackFile(_checked(rows, path), known, frozenset(labelled))
+
+
+_NAMES = (
+    "nose head_bottom head_top left_ear right_ear left_shoulder right_shoulder left_elbow "
+    "right_elbow left_wrist right_wrist left_hip right_hip left_knee right_knee left_ankle "
+    "right_ankle"
+).split()
+
+
+def _image_id(image: Mapping[str, Any]) -> int:
+    return int(image["id"])
+
+
+def _posetrack_rows(
+    annotations: Sequence[Mapping[str, Any]], numbers: Mapping[int, int], names: Sequence[str]
+) -> TrackRows:
+    joints = np.array([a["keypoints"] for a in annotations], np.float32).reshape(-1, len(names), 3)
+    own = [_POSETRACK_NAMES.get(name, name) for name in names]
+    scores = np.array([a.get("scores", j[:, 2]) for a, j in zip(annotations, joints, strict=True)])
+    keypoints, joint_scores = _mapped(joints[..., :2], scores.reshape(-1, len(names)), own)
+    boxes = [_posetrack_box(a, joint) for a, joint in zip(annotations, joints, strict=True)]
+    return make_rows(
+        [numbers[a["image_id"]] for a in annotations],
+        [int(a["track_id"]) for a in annotations],
+        boxes,
+        keypoints=keypoints,
+        joint_scores=joint_scores,
+    )
+
+
+def _posetrack_box(annotation: Mapping[str, Any], joints: FloatArray) -> tuple[float, ...]:
+    """The person's box; a result without one has that of its joints."""
+    if annotation.get("bbox"):
+        x, y, width, height = map(float, annotation["bbox"])
+        return x, y, x + width, y + height
+    seen = joints[joints[:, 2] > 0, :2]
+    low, high = (seen.min(0), seen.max(0)) if len(seen) else (np.zeros(2), np.zeros(2))
+    return *low.tolist(), *high.tolist()
+
+
+def _checked(rows: TrackRows, path: Path) -> TrackRows:
+    """Nobody can be at two places of a frame."""
+    pairs, counts = np.unique(np.stack([rows.frames, rows.ids]), axis=1, return_counts=True)
+    if (counts > 1).any():
+        frame, identity = pairs[:, counts.argmax()].tolist()
+        raise InputError(f"{path}: expected id {identity} once in frame {frame + 1}, got it twice")
+    return rows

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which detections are people enough to begin a track, and in which order they are looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alphapose_ros.base.boxes import box_iou
+from alphapose_ros.base.records import Poses
+from alphapose_ros.tracking.association import compared_joints
+from alphapose_ros.tracking.config import TrackerConfig
+
+
+def canonical(poses: Poses) -> list[int]:
+    """Rows by score, then by place: an order that does not depend on the order of the rows."""
+    return np.lexsort((*poses.boxes.T, -poses.box_scores)).tolist()
+
+
+def credible(poses: Poses, config: TrackerConfig) -> NDArray[np.bool_]:
+    """(N,) detections that may begin a track or confirm one: sure boxes around sure joints."""
+    body = np.sort(poses.scores[:, compared_joints(poses.skeleton)], axis=1)[:, ::-1]
+    known = (body > 0).sum(1, keepdims=True)
+    better_half = np.arange(body.shape[1]) < (known + 1) // 2
+    mean = (body * better_half).sum(1) / np.maximum(better_half.sum(1), 1)
+    sure: NDArray[np.bool_] = poses.box_scores >= config.start_score
+    return sure & (mean >= config.start_pose_score)
+
+
+def births(taken: Collection[int], poses: Poses, config: TrackerConfig) -> list[int]:
+    """Rows that begin a track: sure ones that no person has taken and that double nobody."""
+    sure, free = credible(poses, config), set(range(len(poses))) - set(taken)
+    present, born = sorted(taken), []
+    for row in (r for r in canonical(poses) if r in free and sure[r]):
+        overlap = box_iou(poses.boxes[[row]], poses.boxes[np.array(present, np.intp)])
+        if (overlap < config.duplicate_iou).all():
+            present.append(row)
+            born.append(row)
+    return born

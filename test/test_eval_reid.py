@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rank-1 and mAP by hand and against a slow loop; what attention and movement reports say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from alphapose_ros.base.errors import InputError
+from alphapose_ros.base.skeletons import HALPE26
+from alphapose_ros.data.reid_sets import Sighting, Sightings, sightings
+from alphapose_ros.eval.reid import (
+    Embedded,
+    attention_report,
+    embed_both,
+    instance_ranking,
+    movement,
+    movement_report,
+    rank,
+)
+from alphapose_ros.eval.reid_views import (
+    BACKGROUND,
+    BASE,
+    GALLERY,
+    IN_FRONT,
+    OCCLUDED,
+    SECOND,
+    UNSEEN,
+    changed_views,
+    evaluate_views,
+)
+from alphapose_ros.models.reid import GUIDANCE, ReidNet, packed, unpacked_guidance
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def angles(*degrees: float) -> np.ndarray:
+    radians = np.deg2rad(degrees)
+    return np.stack([np.cos(radians), np.sin(radians)], 1)
+
+
+def embedded(degrees: list[float], people: list[int], cameras: list[int]) -> Embedded:
+    return Embedded(angles(*degrees), np.array(people), np.array(cameras))
+
+
+def test_by_hand() -> None:
+    gallery = embedded([1, 10, 20, 30], [1, 2, 1, 2], [0, 0, 0, 0])
+    found = rank(embedded([0, 28], [1, 2], [1, 1]), gallery)
+    assert found.hits.tolist() == [True, True]
+    # Person 1 at places 1 and 3; person 2 (nearest 30, 20, 10, 1) at places 1 and 3.
+    np.testing.assert_allclose(found.precisions, [(1 + 2 / 3) / 2, (1 + 2 / 3) / 2])
+    assert (found.rank1, found.mean_ap) == (1.0, pytest.approx(5 / 6))
+
+
+def test_the_own_camera_and_the_nameless_do_not_count() -> None:
+    gallery = embedded([0, 5, 6, 20], [1, -1, 2, 1], [0, 3, 0, 1])
+    found = rank(embedded([0], [1], [0]), gallery)
+    assert found.hits.tolist() == [False]  # the same camera's picture is out, a stranger is first
+    assert found.precisions.tolist() == [0.5]
+    unknown = rank(embedded([0], [1], [-1]), gallery)
+    assert unknown.hits.tolist() == [True]
+    nobody = rank(embedded([0, 0], [7, -1], [0, 0]), gallery)
+    assert len(nobody.hits) == 0
+    assert np.isnan(nobody.rank1)
+    assert np.isnan(nobody.interval()["rank1"]).all()
+
+
+def test_against_a_slow_loop(rng: np.random.Generator) -> None:
+    def some(count: int) -> Embedded:
+        vectors = rng.normal(size=(count, 5))
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return Embedded(vectors, rng.integers(-1, 6, count), rng.integers(0, 3, count))
+
+    queries, gallery = some(40), some(60)
+    found, at = rank(queries, gallery), 0
+    for row in range(40):
+        person, camera = queries.identities[row], queries.cameras[row]
+        order = sorted(range(60), key=lambda g: -(queries.embeddings[row] @ gallery.embeddings[g]))
+        order = [
+            g for g in order
+            if gallery.identities[g] >= 0
+            and not (gallery.identities[g] == person and gallery.cameras[g] == camera)
+        ]  # fmt: skip
+        right = [gallery.identities[g] == person for g in order]
+        if person < 0 or not any(right):
+            continue
+        precisions = [sum(right[: i + 1]) / (i + 1) for i, hit in enumerate(right) if hit]
+        assert found.precisions[at] == pytest.approx(np.mean(precisions))
+        assert found.hits[at] == right[0]
+        at += 1
+    assert at == len(found.hits)
+    low, high = found.interval()["mean_ap"]
+    assert low < found.mean_ap < high
+
+
+def test_wrong_input() -> None:
+    with pytest.raises(InputError, match="rows"):
+        Embedded(np.zeros((2, 3)), np.zeros(1, int), np.zeros(2, int))
+    three = Embedded(np.zeros((1, 3)), np.zeros(1, int), np.zeros(1, int))
+    with pytest.raises(InputError, match="one length"):
+        rank(embedded([0], [1], [0]), three)
+    with pytest.raises(InputError, match="at least one"):
+        movement_report({w: np.zeros((0, 2)) for w in (True, False)},
+                        {w: np.zeros((0, 2)) for w in (True, False)})  # fmt: skip
+
+
+def test_instances_match_row_by_row() -> None:
+    found = instance_ranking(angles(0, 50, 90), angles(2, 80, 88))
+    assert found.hits.tolist() == [True, True, True]
+    assert instance_ranking(angles(0, 50, 87), angles(2, 80, 60)).hits.tolist() == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_movements_are_compared() -> None:
+    before = angles(0, 0)
+    after = {True: angles(30, 30), False: angles(60, 60)}
+    np.testing.assert_allclose(movement(before, after[False]), [0.5, 0.5])
+    found = movement_report({True: before, False: before}, after)
+    assert found.ratio == pytest.approx((1 - np.cos(np.pi / 6)) / 0.5)
+    assert found.interval[0] == pytest.approx(found.interval[1])
+
+
+def test_attention_on_a_person_and_uniform_attention() -> None:
+    torch.manual_seed(0)
+    network = ReidNet(width=16, dim=8).eval()
+    guidance = torch.zeros(3, len(GUIDANCE), 16, 8)
+    guidance[:2, GUIDANCE.index("torso"), 4:12, 2:5] = 1
+    crops = packed(torch.rand(3, 3, 128, 64) * 255, guidance)
+    found = attention_report(network, crops)
+    assert found.crops == 2  # nobody's pose is known in the third
+    assert found.on_person == 1
+    assert found.contrast > 2
+    assert found.weight_on_person > 1.3 * found.area_of_person
+    assert found.area_of_person == pytest.approx(24 / 128)
+    torch.nn.init.zeros_(network.attention.conv.weight)
+    uniform = attention_report(network, crops)
+    assert uniform.contrast == pytest.approx(1)
+    assert uniform.weight_on_person == pytest.approx(uniform.area_of_person)
+    assert attention_report(network, crops[2:]).crops == 0
+
+
+def test_both_embeddings_of_one_pass() -> None:
+    torch.manual_seed(0)
+    network = ReidNet(width=16, dim=8)
+    crops = packed(torch.rand(5, 3, 128, 64) * 255, torch.rand(5, len(GUIDANCE), 16, 8))
+    found = embed_both(network, crops, batch=2)
+    with torch.inference_mode():
+        np.testing.assert_allclose(found[True], network(crops).numpy(), atol=1e-5)
+    assert found[False].shape == (5, 8)
+    assert not np.allclose(found[True], found[False])
+    assert embed_both(network, crops[:0])[True].shape == (0, 8)
+
+
+def crowd(folder: Path, people: int) -> Sightings:
+    """Standing figures of a colour each before one wall."""
+    names = HALPE26.keypoint_names
+    rows = []
+    for person in range(people):
+        image = np.full((160, 100, 3), 128, np.uint8)
+        image[20:150, 30:70] = (40 * person, 200 - 30 * person, 90)
+        path = folder / f"{person}.png"
+        cv2.imwrite(str(path), image)
+        joints = np.zeros((len(names), 3), np.float32)
+        for i, name in enumerate(names):
+            x = 40 if name.startswith("left") else 60 if name.startswith("right") else 50
+            y = {"head_top": 22, "nose": 35, "neck": 45, "hip": 90, "pelvis": 90, "knee": 115,
+                 "ankle": 145, "shoulder": 50, "elbow": 70, "wrist": 88}  # fmt: skip
+            found = next((y[part] for part in y if part in name), 35)
+            joints[i] = x, found, 1
+        rows.append(Sighting(path, (25, 18, 75, 152), person, joints=joints))
+    return sightings(rows, HALPE26)
+
+
+def test_held_out_people_in_changed_boxes(tmp_path: Path) -> None:
+    people = crowd(tmp_path, 4)
+    found = changed_views(people, most=3)
+    assert {len(crops) for crops in found.crops.values()} == {3}
+    base = found.crops[BASE]
+    again = changed_views(people, most=3)
+    assert all(torch.equal(found.crops[name], again.crops[name]) for name in found.crops)
+    for name in (SECOND, IN_FRONT, BACKGROUND, OCCLUDED, GALLERY):
+        assert (found.crops[name][:, :3] - base[:, :3]).abs().mean() > 0.01, name
+    second, unseen = found.crops[SECOND], found.crops[UNSEEN]
+    assert torch.equal(second[:, :3], unseen[:, :3])  # the same pixels, one pose fewer
+    assert unpacked_guidance(second)[:, -1].amax((1, 2)).min() > 0.1
+    assert unpacked_guidance(unseen)[:, -1].max() == 0
+    torch.manual_seed(0)
+    report = evaluate_views(ReidNet(width=16, dim=8), found)
+    assert report["people"] == 3
+    assert set(report["movement"]) == {SECOND, UNSEEN, IN_FRONT, BACKGROUND, OCCLUDED}
+    assert len(report["ranking"]) == 12
+    assert 0 <= report["ranking"][f"{BASE}, attention"]["rank1"] <= 1
+    nobody = changed_views(people[[]])
+    assert {len(crops) for crops in nobody.crops.values()} == {0}

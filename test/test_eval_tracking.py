@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures of identities: cases counted by hand, the reference where it is, the files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_pipeline import make_tracks
+
+from alphapose_ros.base.errors import InputError
+from alphapose_ros.base.records import TrackState
+from alphapose_ros.base.skeletons import HALPE136
+from alphapose_ros.eval.track_files import (
+    JOINTS,
+    TrackRows,
+    from_tracks,
+    make_rows,
+    read_json_lines,
+    read_mot,
+    read_posetrack,
+    write_mot,
+)
+from alphapose_ros.eval.track_metrics import ALPHAS, MatchedFrame, count, measures
+from alphapose_ros.eval.tracking import (
+    COMBINED,
+    TrackSequence,
+    box_similarity,
+    evaluate_tracking,
+    matched_frames,
+    read_sequences,
+    read_truth,
+)
+
+
+def rows(*entries: tuple[int, int, float], **more: Any) -> TrackRows:
+    """Rows (frame, id, place): boxes at different places do not meet."""
+    frames, ids, places = zip(*entries, strict=True) if entries else ((), (), ())
+    boxes = [(100 * x, 0, 100 * x + 50, 100) for x in places]
+    return make_rows(frames, ids, boxes, **more)
+
+
+def judged(truth: TrackRows, results: TrackRows) -> dict[str, Any]:
+    return evaluate_tracking([TrackSequence("case", truth, results)])["case"]
+
+
+WALK = rows(*((t, who, who) for t in range(10) for who in (1, 2)))
+
+
+def test_perfect() -> None:
+    renamed = rows(*((t, who + 40, who) for t in range(10) for who in (1, 2)))
+    got = judged(WALK, renamed)
+    for name in ("MOTA", "IDF1", "HOTA", "DetA", "AssA", "LocA", "MOTP", "precision", "recall"):
+        assert got[name] == pytest.approx(1), name
+    assert (got["switches"], got["fragmentations"], got["misses"]) == (0, 0, 0)
+    assert (got["people"], got["mostly_tracked"], got["mostly_lost"]) == (2, 2, 0)
+
+
+def test_one_switch() -> None:
+    """Person 1 is called 7 for six frames, then 8 for four; person 2 is right."""
+    results = rows(
+        *((t, 7 if t < 6 else 8, 1) for t in range(10)), *((t, 9, 2) for t in range(10))
+    )
+    got = judged(WALK, results)
+    assert got["switches"] == 1
+    assert got["MOTA"] == pytest.approx(1 - 1 / 20)
+    assert got["IDF1"] == pytest.approx(16 / 20)  # 6 + 10 of 20 on either side
+    association = (6 * 6 / 10 + 4 * 4 / 10 + 10 * 1) / 20
+    assert got["AssA"] == pytest.approx(association)
+    assert got["HOTA"] == pytest.approx(np.sqrt(association))
+    assert got["fragmentations"] == 0
+
+
+def test_one_fragmentation() -> None:
+    """Person 1 is missed in frames 4 and 5 and then found under the same number."""
+    results = rows(
+        *((t, 7, 1) for t in range(10) if t not in (4, 5)), *((t, 9, 2) for t in range(10))
+    )
+    got = judged(WALK, results)
+    assert (got["fragmentations"], got["switches"], got["misses"]) == (1, 0, 2)
+    assert got["MOTA"] == pytest.approx(18 / 20)
+    assert got["IDF1"] == pytest.approx(2 * 18 / (20 + 18))
+    assert got["recall"] == pytest.approx(0.9)
+    assert got["DetA"] == pytest.approx(0.9)
+    assert got["AssA"] == pytest.approx((8 * 8 / 10 + 10 * 1) / 18)
+    assert got["mostly_tracked"] == 1  # 8 of 10 are not more than 80 %
+
+
+def test_who_leaves_the_picture_is_not_interrupted() -> None:
+    there = [t for t in range(10) if t not in (4, 5)]
+    got = judged(rows(*((t, 1, 1) for t in there)), rows(*((t, 7, 1) for t in there)))
+    assert got["fragmentations"] == 0
+    assert got["HOTA"] == pytest.approx(1)
+
+
+def test_swapped_ids() -> None:
+    """From frame 5 on each is called as the other."""
+    results = rows(*((t, who if t < 5 else 3 - who, who) for t in range(10) for who in (1, 2)))
+    got = judged(WALK, results)
+    assert got["switches"] == 2
+    assert got["MOTA"] == pytest.approx(18 / 20)
+    assert got["IDF1"] == pytest.approx(0.5)
+    assert got["AssA"] == pytest.approx(5 / 15)  # half of each result, half of each truth
+    assert got["DetA"] == pytest.approx(1)
+
+
+def test_false_positives_only() -> None:
+    got = judged(rows(), rows(*((t, 1, 1) for t in range(4))))
+    assert got["false_positives"] == 4
+    assert got["precision"] == got["recall"] == got["IDF1"] == got["HOTA"] == 0
+    assert got["MOTA"] == -4  # of one, as the reference has it
+    beside = judged(WALK, rows(*((t, 1, 30) for t in range(10))))
+    assert beside["MOTA"] == pytest.approx(-10 / 20)
+    assert (beside["misses"], beside["mostly_lost"]) == (20, 2)
+
+
+def test_nobody() -> None:
+    got = judged(rows(), rows())
+    assert all(got[name] == 0 for name in ("MOTA", "IDF1", "HOTA", "switches", "people"))
+    missed = judged(WALK, rows())
+    assert (missed["MOTA"], missed["HOTA"], missed["misses"]) == (0, 0, 20)
+
+
+def test_hota_counts_how_well_the_boxes_lie() -> None:
+    """IoU 0.8 reaches 16 of 19 thresholds."""
+    frame = MatchedFrame(np.array([1]), np.array([1]), np.array([[0.8]]))
+    got = measures(count([frame] * 5))
+    assert got["HOTA"] == pytest.approx((ALPHAS <= 0.8 + 1e-9).sum() / 19)
+    assert (got["MOTP"], got["MOTA"]) == (pytest.approx(0.8), 1)
+
+
+def test_a_pair_of_the_frame_before_is_kept() -> None:
+    """CLEAR MOT: another result that lies a little better does not take over."""
+    first = MatchedFrame(np.array([1]), np.array([5]), np.array([[0.9]]))
+    second = MatchedFrame(np.array([1]), np.array([5, 6]), np.array([[0.6, 0.95]]))
+    got = measures(count([first, second]))
+    assert (got["switches"], got["false_positives"]) == (0, 1)
+
+
+def random_frames(seed: int) -> list[MatchedFrame]:
+    rng, out = np.random.default_rng(seed), []
+    for _ in range(30):
+        truth = np.sort(rng.choice(6, rng.integers(3, 7), replace=False))
+        results = np.sort(rng.choice(8, rng.integers(2, 9), replace=False))
+        similarity = rng.uniform(0, 0.5, (len(truth), len(results)))
+        same = truth[:, None] == results[None]
+        similarity[same] = rng.uniform(0.4, 1, int(same.sum()))
+        out.append(MatchedFrame(truth, results, similarity))
+    return out
+
+
+def test_the_same_as_the_reference() -> None:
+    reference = pytest.importorskip("trackeval", reason="NOT COMPARED: trackeval is absent")
+    quiet = {"PRINT_CONFIG": False}
+    for seed in range(8):
+        frames = random_frames(seed)
+        data = {
+            "gt_ids": [f.truth for f in frames],
+            "tracker_ids": [f.results for f in frames],
+            "similarity_scores": [f.similarity for f in frames],
+            "num_gt_ids": 6,
+            "num_tracker_ids": 8,
+            "num_gt_dets": sum(len(f.truth) for f in frames),
+            "num_tracker_dets": sum(len(f.results) for f in frames),
+            "num_timesteps": len(frames),
+        }
+        hota = reference.metrics.HOTA().eval_sequence(data)
+        clear = reference.metrics.CLEAR(quiet).eval_sequence(data)
+        identity = reference.metrics.Identity(quiet).eval_sequence(data)
+        got = measures(count(frames))
+        for name in ("HOTA", "DetA", "AssA", "AssRe", "AssPr", "LocA"):
+            assert got[name] == pytest.approx(hota[name].mean(), abs=1e-12), name
+        for name in ("IDF1", "IDP", "IDR"):
+            assert got[name] == pytest.approx(identity[name], abs=1e-12), name
+        pairs = {"MOTA": "MOTA", "MOTP": "MOTP", "switches": "IDSW", "misses": "CLR_FN"}
+        pairs |= {"false_positives": "CLR_FP", "mostly_tracked": "MT", "mostly_lost": "ML"}
+        for name, theirs in pairs.items():
+            assert got[name] == pytest.approx(clear[theirs], abs=1e-12), name
+
+
+def test_sequences_are_added_not_averaged() -> None:
+    short = TrackSequence("short", rows((0, 1, 1)), rows())
+    long = TrackSequence("long", WALK, WALK)
+    got = evaluate_tracking([short, long])
+    assert list(got) == ["short", "long", COMBINED]
+    assert got[COMBINED]["recall"] == pytest.approx(20 / 21)
+    assert got[COMBINED]["people"] == 3
+
+
+def test_distractors_and_ignored_rows_are_asked_nothing() -> None:
+    truth = rows(
+        (0, 1, 1), (0, 2, 2), (0, 3, 3), (0, 4, 4),
+        classes=np.array([1, 8, 1, 3]), confidences=np.array([1, 0, 0, 0]),
+    )  # fmt: skip
+    results = rows((0, 11, 1), (0, 12, 2), (0, 13, 3), (0, 14, 4))
+    got = judged(truth, results)
+    assert (got["true_boxes"], got["misses"]) == (1, 0)
+    assert got["false_positives"] == 1  # the car, which is no distractor
+
+
+def test_mot_text_and_back(tmp_path: Path) -> None:
+    boxes = np.array([[0, 0, 10, 20], [5.5, 6.25, 30, 60]])
+    written = make_rows([0, 3], [4, 2], boxes, confidences=np.array([0.5, 0.25]))
+    write_mot(tmp_path / "out.txt", written)
+    assert (tmp_path / "out.txt").read_text().startswith("1,4,1.00,1.00,10.00,20.00,0.5000,-1")
+    back = read_mot(tmp_path / "out.txt")
+    np.testing.assert_array_equal(back.frames, [0, 3])
+    np.testing.assert_allclose(back.boxes, boxes)
+    np.testing.assert_allclose(back.confidences, [0.5, 0.25])
+    assert (back.classes == 1).all()
+
+
+def test_mot_truth_of_both_ages(tmp_path: Path) -> None:
+    new, old = tmp_path / "new.txt", tmp_path / "old.txt"
+    new.write_text("2,5,11,21,30,40,0,8,0.25\n\n")
+    old.write_text("1, 5, 11, 21, 30, 40, 1, 3.5, 7.5, 0\n")
+    row = read_mot(new)
+    assert (row.frames[0], row.classes[0], row.confidences[0]) == (1, 8, 0)
+    assert row.visibility[0] == pytest.approx(0.25)
+    np.testing.assert_allclose(row.boxes, [[10, 20, 40, 60]])
+    assert read_mot(old).classes[0] == 1
+    (tmp_path / "empty.txt").write_text("")
+    assert len(read_mot(tmp_path / "empty.txt")) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1,2,x,4,5,6\n", "broken.txt:1: expected numbers"),
+        ("1,2,3\n", "broken.txt:1: expected frame"),
+        ("0,2,3,4,5,6,1\n", "from 1"),
+        ("1,2,nan,4,5,6,1\n", "broken.txt:1: expected frame"),
+        ("1,2,3,4,5,6,1\n1,2,9,9,5,6,1\n", "id 2 once in frame 1"),
+    ],
+)
+def test_broken_text_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "broken.txt").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_mot(tmp_path / "broken.txt")
+
+
+def test_json_lines_count_the_tracked_only(tmp_path: Path) -> None:
+    person = {"id": 3, "state": "tracked", "score": 0.5, "box": [1, 2, 3, 4], "keypoints": []}
+    lines = [
+        {"frame": 0, "stamp": 0.0, "camera": "c", "people": []},
+        {"frame": 1, "stamp": 0.1, "camera": "c", "people": [person]},
+        {"frame": 2, "stamp": 0.2, "camera": "c", "people": [person | {"state": "tentative"}]},
+    ]
+    file = tmp_path / "out.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    got = read_json_lines(file)
+    assert (got.frames.tolist(), got.ids.tolist()) == ([1], [3])
+    np.testing.assert_allclose(got.boxes, [[1, 2, 4, 6]])
+    file.write_text('{"frame": 0}\n')
+    with pytest.raises(InputError, match=r"out\.jsonl:1"):
+        read_json_lines(file)
+
+
+def test_a_pipelines_people_count_when_tracked() -> None:
+    tracks = make_tracks(3, HALPE136)
+    tracks.states[1] = TrackState.LOST
+    got = from_tracks([tracks[[]], tracks])
+    assert got.frames.tolist() == [1, 1]
+    assert got.ids.tolist() == tracks.ids[[0, 2]].tolist()
+    np.testing.assert_array_equal(got.keypoints, tracks.poses.keypoints[[0, 2], : len(JOINTS)])
+    assert len(from_tracks([])) == 0
+
+
+NAMES = ["nose", "head_bottom", "head_top", "left_ear", "left_shoulder"]
+
+
+def posetrack(people: list[tuple[int, int, float]], *, boxes: bool = True) -> dict[str, Any]:
+    """People (image, track, shift) of the images 30, 31, 32, of which 31 was not annotated."""
+    shape = np.array([[50, 10], [50, 30], [50, 0], [0, 0], [30, 35]], float)
+    seen = np.array([1, 1, 1, 0, 1])
+    annotations = [
+        {
+            "image_id": image,
+            "track_id": track,
+            "keypoints": np.column_stack([shape + shift, seen]).ravel().tolist(),
+            **({"bbox": [shift, shift, 100, 200]} if boxes else {}),
+        }
+        for image, track, shift in people
+    ]
+    images = [{"id": n, "is_labeled": n != 31, "file_name": f"{n}.jpg"} for n in (32, 30, 31)]
+    return {"images": images, "annotations": annotations, "categories": [{"keypoints": NAMES}]}
+
+
+def test_posetrack_by_poses(tmp_path: Path) -> None:
+    truth, results = tmp_path / "truth.json", tmp_path / "results.json"
+    truth.write_text(json.dumps(posetrack([(30, 1, 0), (32, 1, 5)])))
+    results.write_text(json.dumps(posetrack([(30, 8, 1), (31, 9, 0), (32, 8, 90)], boxes=False)))
+    read = read_posetrack(truth)
+    assert (read.image_ids, read.labelled) == ((30, 31, 32), frozenset({0, 2}))
+    neck = JOINTS.index("neck")
+    np.testing.assert_allclose(read.rows.keypoints[0, neck], [50, 30])
+    assert read.rows.joint_scores[0, JOINTS.index("left_ear")] == 0
+    got = evaluate_tracking(read_sequences(truth, results), "poses")["truth"]
+    assert (got["misses"], got["false_positives"]) == (1, 1)  # too far off; 31 does not count
+    assert got["recall"] == pytest.approx(0.5)
+
+
+def test_poses_need_poses() -> None:
+    with pytest.raises(InputError, match="case: expected a truth with poses"):
+        evaluate_tracking([TrackSequence("case", WALK, WALK)], "poses")
+    empty = evaluate_tracking([TrackSequence("case", rows(), WALK)], "poses")
+    assert empty["case"]["false_positives"] == 20
+
+
+def test_broken_posetrack_is_refused(tmp_path: Path) -> None:
+    for text in ("[]", "{", '{"images": [], "annotations": [{"image_id": 1}]}x'):
+        (tmp_path / "x.json").write_text(text)
+        with pytest.raises(InputError, match=r"x\.json: expected PoseTrack18"):
+            read_posetrack(tmp_path / "x.json")
+
+
+def test_folders_of_sequences(tmp_path: Path) -> None:
+    truth, results = tmp_path / "truth", tmp_path / "results"
+    results.mkdir()
+    for name in ("MOT17-02", "MOT17-04"):
+        (truth / name / "gt").mkdir(parents=True)
+        write_mot(truth / name / "gt" / "gt.txt", WALK)
+        write_mot(results / f"{name}.txt", WALK)
+    got = evaluate_tracking(read_sequences(truth, results))
+    assert list(got) == ["MOT17-02", "MOT17-04", COMBINED]
+    assert got[COMBINED]["HOTA"] == pytest.approx(1)
+    one = read_sequences(truth / "MOT17-02", results / "MOT17-02.txt")
+    assert [each.name for each in one] == ["MOT17-02"]
+    assert len(read_truth(truth / "MOT17-02")[0]) == len(WALK)
+    (results / "MOT17-04.txt").unlink()
+    with pytest.raises(InputError, match=r"expected MOT17-04\.txt"):
+        read_sequences(truth, results)
+    with pytest.raises(InputError, match="expected a folder"):
+        read_sequences(truth, results / "MOT17-02.txt")
+    with pytest.raises(InputError, match="no such file"):
+        read_sequences(tmp_path / "none.txt", results)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(InputError, match="nothing of them"):
+        read_sequences(empty, results)
+
+
+def test_frames_without_anybody_say_nothing() -> None:
+    frames = matched_frames(TrackSequence("x", rows((7, 1, 1)), rows((2, 1, 1))), box_similarity)
+    assert [(len(f.truth), len(f.results)) for f in frames] == [(0, 1), (1, 0)]

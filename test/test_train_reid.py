@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training of re-identification: losses against slow loops, a run that learns, exact resume."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alphapose_ros.base.errors import ConfigError, InputError, WeightsError
+from alphapose_ros.models.reid import ReidNet, reid_net_of
+from alphapose_ros.reid.factory import load_reid
+from alphapose_ros.train import reid as trainer
+from alphapose_ros.train.loop import Run
+from alphapose_ros.train.reid import export_running, read_identities, train_reid
+from alphapose_ros.train.reid_config import ReidTrainConfig
+from alphapose_ros.train.reid_losses import (
+    batch_hard_triplet,
+    classification,
+    supervised_contrast,
+)
+from alphapose_ros.weights import load_checkpoint, load_tensors
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def slow_triplet(embeddings: np.ndarray, people: list[int], margin: float) -> float:
+    losses = []
+    for i, person in enumerate(people):
+        distance = [math.dist(embeddings[i], other) for other in embeddings]
+        friends = [d for j, d in enumerate(distance) if people[j] == person and j != i]
+        strangers = [d for j, d in enumerate(distance) if people[j] != person]
+        if friends and strangers:
+            losses.append(max(0.0, max(friends) - min(strangers) + margin))
+    return float(np.mean(losses)) if losses else 0.0
+
+
+def slow_contrast(embeddings: np.ndarray, people: list[int], temperature: float) -> float:
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    losses = []
+    for i, person in enumerate(people):
+        others = [j for j in range(len(people)) if j != i]
+        total = sum(math.exp(unit[i] @ unit[j] / temperature) for j in others)
+        friends = [j for j in others if people[j] == person]
+        if friends:
+            chances = [unit[i] @ unit[j] / temperature - math.log(total) for j in friends]
+            losses.append(-np.mean(chances))
+    return float(np.mean(losses)) if losses else 0.0
+
+
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=9),
+    st.integers(0, 1000),
+    st.floats(0, 2),
+)
+def test_losses_are_those_of_the_slow_loops(people: list[int], seed: int, margin: float) -> None:
+    embeddings = np.random.default_rng(seed).normal(size=(len(people), 4))
+    tensor, who = torch.from_numpy(embeddings), torch.tensor(people)
+    expected = slow_triplet(embeddings, people, margin)
+    assert batch_hard_triplet(tensor, who, margin).item() == pytest.approx(expected, abs=1e-5)
+    expected = slow_contrast(embeddings, people, 0.3)
+    assert supervised_contrast(tensor, who, 0.3).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_hardest_pairs_by_hand() -> None:
+    places = torch.tensor([[0.0], [1.0], [3.0], [7.0]])
+    people = torch.tensor([0, 0, 1, 1])
+    # farthest friend - nearest stranger: 1-3, 1-2, 4-2, 4-6
+    expected = (0 + 0 + 2.5 + 0) / 4
+    assert batch_hard_triplet(places, people, 0.5).item() == pytest.approx(expected)
+
+
+def test_losses_without_pairs_are_zero_and_have_a_gradient() -> None:
+    for people in ([0, 1, 2], [0]):
+        embeddings = torch.rand(len(people), 3, requires_grad=True)
+        who = torch.tensor(people)
+        (batch_hard_triplet(embeddings, who) + supervised_contrast(embeddings, who)).backward()
+        assert embeddings.grad is not None
+        assert embeddings.grad.abs().max() == 0
+    logits = torch.rand(2, 4, requires_grad=True)
+    assert classification(logits, torch.tensor([-1, -1])).item() == 0
+    twice = torch.zeros(2, 3, requires_grad=True)  # the same place: the root has no slope there
+    batch_hard_triplet(twice, torch.tensor([0, 0])).backward()
+    assert twice.grad is not None
+    assert twice.grad.isfinite().all()
+
+
+def test_only_known_people_are_classified() -> None:
+    logits = torch.tensor([[2.0, 0.0], [0.0, 9.0]])
+    found = classification(logits, torch.tensor([0, -1]), 0.0)
+    assert found.item() == pytest.approx(math.log(1 + math.exp(-2)))
+    smoothed = classification(logits, torch.tensor([0, -1]), 0.2).item()
+    assert smoothed == pytest.approx(math.log(1 + math.exp(-2)) + 0.1 * 2)
+
+
+def crowd(folder: Path, people: int = 6, views: int = 3) -> str:
+    """Crops named as Market-1501's: a colour for each person, noise behind."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    for person in range(people):
+        colour = np.array(cv2.cvtColor(
+            np.uint8([[[30 * person, 230, 220]]]), cv2.COLOR_HSV2BGR
+        ))[0, 0]  # fmt: skip
+        for view in range(views):
+            image = rng.integers(0, 256, (64, 32, 3), dtype=np.uint8)
+            image[8:60, 8:24] = colour
+            cv2.imwrite(str(folder / f"{person:04d}_c{view}s1_{view:06d}_00.png"), image)
+    return str(folder)
+
+
+def config(tmp_path: Path, **changes: object) -> ReidTrainConfig:
+    chosen = ReidTrainConfig(
+        out=str(tmp_path / "run"),
+        identities=[crowd(tmp_path / "crops")],
+        steps=4,
+        people=3,
+        views=2,
+        learning_rate=2e-3,
+        freeze=7,
+        warmup=0,
+        average_decay=0.5,
+        save_every=2,
+        log_every=1,
+        threads=1,
+        device="cpu",
+    )
+    return replace(chosen, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A narrow network, so that a step is quick."""
+    monkeypatch.setattr(trainer, "ReidNet", lambda: ReidNet(width=24, dim=12))
+
+
+def test_an_interrupted_run_ends_bit_equal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train_reid(config(tmp_path))
+    update, steps = Run.update, []
+
+    def interrupted(self: Run) -> None:
+        update(self)
+        steps.append(self.step)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "update", interrupted)
+    halved = config(tmp_path, out=str(tmp_path / "halved"))
+    with pytest.raises(KeyboardInterrupt):
+        train_reid(halved)
+    assert load_checkpoint(tmp_path / "halved" / "checkpoint.pt")["step"] == 2
+    running = load_tensors(export_running(tmp_path / "halved"))  # usable at any time
+    assert reid_net_of(running).dim == 12
+    continued = load_tensors(train_reid(halved))
+    assert steps == [1, 2, 3, 3, 4]
+    for key, value in load_tensors(whole).items():
+        assert torch.equal(value, continued[key]), key
+    log = [(tmp_path / run / "log.csv").read_text().splitlines() for run in ("run", "halved")]
+    assert log[0] == log[1]
+
+
+def test_it_learns_and_freezes_what_it_is_told_to(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    before = ReidNet(width=24, dim=12).state_dict()
+    made = train_reid(config(tmp_path, steps=14, log_every=7, freeze=8))
+    rows = (tmp_path / "run" / "log.csv").read_text().splitlines()
+    at = rows[0].split(",").index("contrast")
+    assert float(rows[2].split(",")[at]) < float(rows[1].split(",")[at])
+    network, input_hw, dim = load_reid(made)
+    assert (input_hw, dim) == ((128, 64), 12)
+    after = network.state_dict()
+    assert torch.equal(after["features.3.conv.0.0.weight"], before["features.3.conv.0.0.weight"])
+    assert not torch.equal(
+        after["features.8.conv.0.0.weight"], before["features.8.conv.0.0.weight"]
+    )
+    assert not torch.equal(after["attention.conv.weight"], before["attention.conv.weight"])
+    assert after["neck.bias"].abs().max() == 0
+
+
+def test_it_starts_from_a_pose_network_or_an_earlier_run(tmp_path: Path) -> None:
+    made = train_reid(config(tmp_path, init="pose_nano", steps=1, learning_rate=1e-9))
+    state = load_tensors(made)
+    pose = load_tensors(Path(trainer.resolve("pose_nano")))
+    key = "features.2.conv.0.0.weight"
+    torch.testing.assert_close(state[key], pose[key].float())
+    again = config(tmp_path, init=str(made), out=str(tmp_path / "again"), steps=1,
+                   learning_rate=1e-9)  # fmt: skip
+    torch.testing.assert_close(
+        load_tensors(train_reid(again))["embed.weight"], state["embed.weight"], atol=1e-6, rtol=0
+    )
+    with pytest.raises(WeightsError, match="light network"):
+        train_reid(replace(again, init="detector_nano", out=str(tmp_path / "no")))
+
+
+def test_sets_and_options_are_checked(tmp_path: Path) -> None:
+    found, share = read_identities(f"{crowd(tmp_path / 'crops')}=0.25")
+    assert (len(found), share) == (18, 0.25)
+    assert read_identities(str(tmp_path / "crops"))[1] == 1
+    for bad in ("crops=0", "crops=much"):
+        with pytest.raises(InputError, match="SET=RATIO"):
+            read_identities(bad)
+    with pytest.raises(ConfigError, match="at least one set"):
+        ReidTrainConfig()
+    with pytest.raises(ConfigError, match="views"):
+        ReidTrainConfig(identities=["a"], views=1)
+    with pytest.raises(WeightsError, match="checkpoint"):
+        export_running(tmp_path)
+
+
+def test_formats_are_told_by_what_they_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    for name in ("read_market", "read_posetrack", "read_mot", "read_crop_list"):
+        monkeypatch.setattr(trainer, name, lambda *_, name=name, **__: asked.append(name))
+    for text in ("crops", "a.json@images", "gt.txt@img1", "list_train.txt@train=0.5"):
+        read_identities(text)
+    assert asked == ["read_market", "read_posetrack", "read_mot", "read_crop_list"]
