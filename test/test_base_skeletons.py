@@ -11,6 +11,7 @@ import pytest
 from alphapose_ros.base.errors import ConfigError, InputError
 from alphapose_ros.base.skeletons import (
     COCO17,
+    FACE68,
     HALPE26,
     HALPE68_NOFACE,
     HALPE136,
@@ -38,7 +39,7 @@ def as_set(pairs: Any) -> set[tuple[int, int]]:
 def test_the_sets_have_their_sizes() -> None:
     assert {name: len(skeleton) for name, skeleton in SKELETONS.items()} == {
         "coco17": 17, "halpe26": 26, "halpe68_noface": 68, "halpe136": 136,
-        "wholebody133": 133, "hand21": 21,
+        "wholebody133": 133, "hand21": 21, "face68": 68,
     }  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def test_a_drawn_limb_has_a_drawn_mirror_image(skeleton: Skeleton) -> None:
     if skeleton is HAND21:
         return  # one hand has no mirror image in itself
     edges, flip = as_set(skeleton.edges), skeleton.flip_permutation
-    body = {pair for pair in edges if max(pair) < skeleton.parts["body"].stop}
+    body = {pair for pair in edges if max(pair) < skeleton.parts.get("body", slice(0)).stop}
     assert as_set([(int(flip[a]), int(flip[b])) for a, b in body]) == body
 
 
@@ -86,7 +87,7 @@ def test_sigmas_are_those_of_a_human(skeleton: Skeleton) -> None:
     np.testing.assert_allclose(skeleton.sigmas[symmetric], skeleton.sigmas[flip[symmetric]])
 
 
-@pytest.mark.parametrize("name", list(SKELETONS))
+@pytest.mark.parametrize("name", [name for name in SKELETONS if name != "face68"])
 def test_mirror_pairs_are_the_references(name: str, reference: dict[str, Any]) -> None:
     assert as_set(SKELETONS[name].flip_pairs) == as_set(reference[name]["flip_pairs"])
 
@@ -131,6 +132,17 @@ def test_halpe_sets_are_each_others_beginning() -> None:
     np.testing.assert_array_equal(HALPE26.source_of(COCO17)[:17], np.arange(17))
     without_face = [*range(26), *range(94, 136)]
     np.testing.assert_array_equal(HALPE68_NOFACE.source_of(HALPE136), without_face)
+
+
+def test_a_face_alone_is_that_of_a_body() -> None:
+    face = HALPE136.parts["face"]
+    assert FACE68.keypoint_names == HALPE136.keypoint_names[face]
+    np.testing.assert_array_equal(FACE68.sigmas, HALPE136.sigmas[face])
+    np.testing.assert_array_equal(FACE68.source_of(HALPE136), np.arange(68) + face.start)
+    moved = HALPE136.flip_permutation[face] - face.start
+    np.testing.assert_array_equal(FACE68.flip_permutation, moved)
+    drawn = {(a, b) for a, b in as_set(HALPE136.edges) if face.start <= a < face.stop}
+    assert {(a + face.start, b + face.start) for a, b in as_set(FACE68.edges)} == drawn
 
 
 def test_a_hand_is_placed_on_a_body_by_a_prefix() -> None:

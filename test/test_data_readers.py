@@ -13,9 +13,17 @@ from coco_scenes import coco_file, flat, person
 from numpy.typing import NDArray
 
 from alphapose_ros.base.errors import ConfigError, InputError
-from alphapose_ros.base.skeletons import COCO17, HALPE26, HALPE136, HAND21, WHOLEBODY133, Skeleton
+from alphapose_ros.base.skeletons import (
+    COCO17,
+    FACE68,
+    HALPE26,
+    HALPE136,
+    HAND21,
+    WHOLEBODY133,
+    Skeleton,
+)
 from alphapose_ros.data.people import People, read_people
-from alphapose_ros.data.readers import read_set, seen_format
+from alphapose_ros.data.readers import one_row_per_part, read_set, seen_format
 
 FEET = HALPE136.parts["feet"]
 
@@ -232,6 +240,63 @@ def test_hands_alone_are_no_part_of_a_body_file_unless_asked_for(tmp_path: Path)
     path = coco_file(tmp_path, [person(flat(HAND21))])
     assert len(read_people(path, tmp_path, HAND21)) == 1
     assert read_people(path, tmp_path).problems["no joint of the skeleton"] == 1
+
+
+def test_whole_bodies_have_faces_in_their_own_boxes(tmp_path: Path) -> None:
+    far = parts_of() | {"face_valid": False}
+    file = coco_file(tmp_path, [parts_of(), far, parts_of()])
+    faces = read_set(file, tmp_path, FACE68)
+    assert len(faces) == 2
+    assert faces.skeleton is FACE68
+    assert faces.problems["no joint of the skeleton"] == 1
+    first, last = 23, 90  # of 133: joint k is at (k, k / 2)
+    np.testing.assert_array_equal(faces.boxes, [[first, first / 2, last, last / 2]] * 2)
+    np.testing.assert_allclose(faces.areas, 0.53 * 67**2 / 2)
+    np.testing.assert_array_equal(faces.keypoints[0, :, 0], range(23, 91))
+    assert (faces.labels == 2).all()
+    assert faces.image_ids.tolist() == [7, 7]
+
+
+def test_whole_bodies_have_two_hands_each_a_row(tmp_path: Path) -> None:
+    right = parts_of(lefthand_valid=False)
+    people = read_set(coco_file(tmp_path, [parts_of(), right]), tmp_path, HAND21)
+    assert people.keypoints[:, 0, 0].tolist() == [91, 112, 112]  # left, right, and right
+    assert people.boxes[:, 2].tolist() == [111, 132, 132]
+    assert people.skeleton is HAND21
+    alone = person(flat(HAND21))
+    mixed = read_set(coco_file(tmp_path, [right, alone], "m.json"), tmp_path, HAND21)
+    assert mixed.keypoints[:, 0, 0].tolist() == [112, 0]
+
+
+def test_a_part_of_one_point_or_on_a_line_is_counted(tmp_path: Path) -> None:
+    one, line = person(flat(HAND21)), person(flat(HAND21))
+    one["keypoints"][5::3] = [0] * 20
+    line["keypoints"][1::3] = [4.0] * 21
+    items = [one, line, person(flat(HAND21))]
+    people = read_set(coco_file(tmp_path, items), tmp_path, HAND21)
+    assert len(people) == 1
+    assert people.problems["fewer than two joints of the part"] == 2
+
+
+def test_who_has_no_part_is_refused() -> None:
+    shapes = ((0,), (0,), (0, 4), (0,), (0, 17, 2), (0, 17))
+    nobody = People(*map(np.zeros, shapes), skeleton=COCO17)
+    with pytest.raises(ConfigError, match="joints of 'hand21', got 'coco17'"):
+        one_row_per_part(nobody, HAND21)
+
+
+def test_real_faces_of_people(shared: Path) -> None:
+    folder = shared / "data" / "coco_person"
+    if not folder.is_dir():
+        pytest.skip(f"NO DATA: {folder} is absent")
+    whole = read_set(folder / "val.json", folder / "images")
+    faces = read_set(folder / "val.json", folder / "images", FACE68)
+    hands = read_set(folder / "val.json", folder / "images", HAND21)
+    labels = whole.labels
+    assert len(faces) == (labels[:, HALPE136.parts["face"]] > 0).any(1).sum() == 121
+    both = [labels[:, HALPE136.parts[name]].any(1).sum() for name in ("left_hand", "right_hand")]
+    assert len(hands) == sum(both) == 166
+    assert (faces.labels <= 1).all()
 
 
 def test_nobody_is_no_error(tmp_path: Path) -> None:

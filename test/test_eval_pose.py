@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from alphapose_ros.base.keypoints import pairwise_oks
-from alphapose_ros.base.skeletons import COCO17, HALPE136
+from alphapose_ros.base.skeletons import COCO17, FACE68, HALPE136, Skeleton
 from alphapose_ros.data.people import People
 from alphapose_ros.eval.metrics import (
     THRESHOLDS,
@@ -25,7 +25,7 @@ from alphapose_ros.eval.metrics import (
     bootstrap,
     match_image,
 )
-from alphapose_ros.eval.pose import Estimates, measure
+from alphapose_ros.eval.pose import Estimates, measure, measure_parts
 
 FloatArray = NDArray[np.float32]
 
@@ -152,6 +152,33 @@ def test_nobody_at_all_is_no_number() -> None:
     assert np.isnan(result["oks"])
     assert np.isnan(result["ap"])
     assert np.isnan(result["ap_95"]).all()
+
+
+@pytest.mark.parametrize("skeleton", [HALPE136, FACE68], ids=str)
+def test_of_faces_alone_nothing_is_said_of_bodies(skeleton: Skeleton) -> None:
+    """Errors are in sizes of the face's box, and no row is empty."""
+    face = skeleton.parts["face"]
+    rng = np.random.default_rng(4)
+    keypoints = np.zeros((3, len(skeleton), 2))
+    keypoints[:, face] = rng.uniform(0, 1, (3, 68, 2)) * (40, 90)
+    keypoints[:, face][:, :2] = [[0, 0], [40, 90]]
+    labels = np.zeros((3, len(skeleton)), np.uint8)
+    labels[:, face] = 2
+    faces = People(
+        np.arange(3), np.arange(3), np.tile(np.array([[0, 0, 40, 90]]), (3, 1)),
+        np.full(3, 3600.0), keypoints, labels, tuple(Path(f"{i}") for i in range(3)), skeleton,
+    )  # fmt: skip
+    answers = (keypoints + (3, 4) * (labels[..., None] > 0)).astype(np.float32)
+    scores = rng.uniform(0.1, 1, labels.shape).astype(np.float32)
+    found = Estimates(faces, answers, scores, np.ones(3, np.float32))
+    result = measure(found)
+    assert (result["people"], result["images"], result["face_count"]) == (3, 3, 3)
+    assert result["face_nme"] == pytest.approx(5 / 60, rel=1e-5)
+    assert not {"oks", "ap", "pck", "auroc", "mean_face_in_head_box"} & set(result)
+    assert np.isfinite([value for value in result.values() if isinstance(value, float)]).all()
+    assert result["mean_face_nme"] == pytest.approx(result["mean_face_in_face_box"] * 90 / 60)
+    parts = measure_parts(found, repeats=2)
+    assert [key for key in parts if key.startswith("face")][:2] == ["face_people", "face_ap"]
 
 
 def test_faces_are_measured_where_they_are_complete() -> None:

@@ -204,8 +204,12 @@ WHOLEBODY133 = _make(
     ), face_at=23,
 )  # fmt: skip
 HAND21 = _make("hand21", _HAND, {"hand": 21}, _hand_edges(0))
+FACE68 = _make("face68", _FACE, {"face": 68}, _face_edges(0), face_at=0)
 
-SKELETONS = {s.name: s for s in (COCO17, HALPE26, HALPE68_NOFACE, HALPE136, WHOLEBODY133, HAND21)}
+# Of sets with equally many joints the first is meant where only the number is known.
+SKELETONS = {
+    s.name: s for s in (COCO17, HALPE26, HALPE68_NOFACE, HALPE136, WHOLEBODY133, HAND21, FACE68)
+}
 
 
 def get_skeleton(name: str) -> Skeleton:

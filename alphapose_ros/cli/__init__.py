@@ -20,7 +20,7 @@ from alphapose_ros.base.errors import AlphaPoseError
 from alphapose_ros.cli import bench, doctor, evaluate, models, node, play, predict, run, train
 
 COMMANDS = (run, node, play, predict, train, evaluate, models, bench, doctor)
-BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143
+BAD_INPUT, INTERRUPTED, READER_LEFT, TERMINATED = 2, 130, 141, 143
 
 _EXAMPLES = """\
 examples:
@@ -74,6 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             "alphapose-ros doctor says how to get what is missing\n"
         )
         return BAD_INPUT
+    except BrokenPipeError:  # the reader, head for instance, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_LEFT
     except OSError as error:
         if error.filename is None:  # not about a file: a bug or a broken machine, show where
             raise

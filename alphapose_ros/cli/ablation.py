@@ -39,7 +39,8 @@ class AblationConfig:
         out: folder; a variant whose result lies there is not trained again.
         training: YAML file of ``train pose`` that every variant shares.
         held_out: people to judge by, as ANNOTATIONS@IMAGES.
-        variants: names of losses (``pose.ablation.LOSSES``), dpg, proposals or distilled.
+        variants: names of losses (``pose.ablation.LOSSES``), dpg, proposals, distilled, or
+            single_domain, which takes the part-only sets and the pseudo labels away.
         steps: of each training.
         fresh_head: begin with a random last layer: one that was trained under one of the losses
             would favour it.
@@ -66,7 +67,7 @@ class AblationConfig:
             if name not in {**LOSSES, **self.ideas}:
                 known = ", ".join([*LOSSES, *self.ideas])
                 raise ConfigError(f"variants: expected some of {known}, got {name!r}")
-            if not all({"loss": name, **self.ideas.get(name, {})}.values()):
+            if name in ("proposals", "distilled") and not all(self.ideas[name].values()):
                 raise ConfigError(f"variants: {name} needs its file, got none")
 
     @property
@@ -76,6 +77,7 @@ class AblationConfig:
             "dpg": {"dpg": 0.5},
             "proposals": {"proposals": self.proposals},
             "distilled": {"distill": self.teacher},
+            "single_domain": {"faces": "", "hands": "", "pseudo": ""},
         }
 
 

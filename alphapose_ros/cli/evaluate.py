@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``alphapose-ros eval pose|detector|jitter``: measured against annotations, or on a recording."""
+"""``alphapose-ros eval pose|detector|jitter|tracking``: against annotations or on a recording."""
 
 from __future__ import annotations
 
@@ -21,10 +21,16 @@ from alphapose_ros.cli.console import (
     table,
     ticking,
 )
+from alphapose_ros.cli.eval_tracking import (
+    add_tracking_options,
+    check_tracking,
+    run_tracking,
+    write_numbers,
+)
 
 if TYPE_CHECKING:
     from alphapose_ros.config import PipelineConfig
-    from alphapose_ros.data.people import Annotation
+    from alphapose_ros.data.people import Annotation, People
     from alphapose_ros.eval.pose import Estimates
     from alphapose_ros.eval.report import Report
 
@@ -35,12 +41,15 @@ pose      joints in the annotated person boxes: mean OKS, AP and AR per part, PC
           errors, quality of the scores; with --detected the people that the detector finds, too
 detector  person boxes: AP, AP50, recall and precision
 jitter    how much the joints of tracked people tremble in a video, without annotations
+tracking  identities: MOTA, IDF1, HOTA, switches, fragments; of results, or of a tracked video
 
 examples:
   alphapose-ros eval pose --annotations val.json --images images/ --json pose.json
   alphapose-ros eval pose --annotations val.json --images images/ --detected --gallery worst/
   alphapose-ros eval detector --annotations val.json --images images/
   alphapose-ros eval jitter clip.mp4
+  alphapose-ros eval tracking --truth gt.txt --results results.txt
+  alphapose-ros eval tracking clip.mp4 --truth gt.txt
 """
 
 
@@ -49,12 +58,14 @@ def register(commands: Commands) -> None:
     parser = add_command(
         commands,
         "eval",
-        "Measure poses or boxes on annotated images (COCO format), or jitter on a video.",
+        "Measure poses or boxes on annotated images (COCO), jitter or identities in videos.",
         epilog=_EXAMPLES,
     )
     parser.set_defaults(handler=run)
-    parser.add_argument("what", choices=tuple(_MEASURES), help="what to measure")
-    parser.add_argument("video", nargs="?", metavar="VIDEO", help="jitter: the recording")
+    parser.add_argument("what", choices=(*_MEASURES, "tracking"), help="what to measure")
+    parser.add_argument(
+        "video", nargs="?", metavar="VIDEO", help="jitter, tracking: the recording"
+    )
     parser.add_argument("--annotations", metavar="FILE", help="COCO-format file")
     parser.add_argument("--images", metavar="DIR", help="folder of its images")
     parser.add_argument("--json", metavar="FILE", help="write the numbers there too")
@@ -64,6 +75,9 @@ def register(commands: Commands) -> None:
         "--without",
         metavar="FIELD",
         help="leave out annotations in which FIELD is true, as lr_suspect",
+    )
+    pose.add_argument(
+        "--feet", metavar="FILE", help="with the foot labels of this file (its list val)"
     )
     pose.add_argument(
         "--detected", action="store_true", help="also with the people that the detector finds"
@@ -77,8 +91,11 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "--teacher", metavar="FILE", help="detector: weights (or .onnx) to compare with"
     )
-    parser.add_argument("--max-frames", type=int, metavar="N", help="jitter: end after N frames")
+    parser.add_argument(
+        "--max-frames", type=int, metavar="N", help="recordings: end after N frames"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_tracking_options(parser)
     add_pipeline_options(parser)
 
 
@@ -91,16 +108,24 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         check_folder(Path(args.json))
     config, _ = load_config(args)
+    if args.what == "tracking":
+        numbers = run_tracking(args, config)
+        if args.json:
+            write_numbers(Path(args.json), numbers)
+        return 0
     reports = _MEASURES[args.what](args, config)
     for report in reports:
         _print(report)
     if args.json:
-        numbers = {k: _plain(v) for report in reports for k, v in report.everything.items()}
-        Path(args.json).write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+        plain = {k: _plain(v) for report in reports for k, v in report.everything.items()}
+        Path(args.json).write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
     return 0
 
 
 def _check(args: argparse.Namespace) -> None:
+    if args.what == "tracking":
+        check_tracking(args)
+        return
     if args.what == "jitter":
         if not args.video:
             raise InputError("eval jitter: expected a recording, as in: eval jitter clip.mp4")
@@ -151,12 +176,24 @@ def _pose(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:
     )
     from alphapose_ros.eval.report import Report
 
-    people = people_with_joints(Path(args.annotations), Path(args.images), _keep(args))
+    people = (
+        _with_given_feet(args)
+        if args.feet
+        else people_with_joints(
+            Path(args.annotations), Path(args.images), _keep(args), estimator.skeleton
+        )
+    )
     with ticking(" images", quiet=args.quiet) as tick:
         given = estimate_people(estimator, people, tick, device)
     title = f"{args.annotations}: poses in the annotated boxes"
     numbers = measure(given)
     reports = [Report(title, numbers, measure_parts(given))]
+    if args.feet:
+        from alphapose_ros.eval.feet import measure_feet
+
+        reports.append(
+            Report(f"{args.feet}: feet, and feet guessed from legs", measure_feet(given))
+        )
     if args.gallery:
         from alphapose_ros.eval.gallery import write_gallery
 
@@ -164,6 +201,16 @@ def _pose(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:
         page = write_gallery(given, Path(args.gallery), worst=args.worst, measured_on=measured_on)
         say(f"the worst people: {page}")
     return [*reports, *(_found(args, config, given) if args.detected else ())]
+
+
+def _with_given_feet(args: argparse.Namespace) -> People:
+    from alphapose_ros.data.feet import read_feet, read_set_with_feet
+    from alphapose_ros.eval.parts import ANNOTATED
+
+    feet = read_feet(Path(args.feet), "val")
+    return read_set_with_feet(
+        Path(args.annotations), Path(args.images), feet, label=ANNOTATED, keep=_keep(args)
+    )
 
 
 def _keep(args: argparse.Namespace) -> Callable[[Annotation], bool]:

@@ -150,12 +150,13 @@ def _inputs(args: argparse.Namespace, config: PipelineConfig) -> Iterator[Tensor
     from alphapose_ros.imaging import ImageBatch
     from alphapose_ros.io.sources import find_images, read_image
     from alphapose_ros.pipeline import PosePipeline
+    from alphapose_ros.pose.refiner import whole_of
     from alphapose_ros.runtime.recording import Place, recorded
 
     pipeline = PosePipeline(replace(config, runtime="torch"))
     places: dict[str, Place] = {
         "detector": (pipeline.detector, "model"),
-        "pose": (pipeline.estimator, "network"),
+        "pose": (whole_of(pipeline.estimator), "network"),
     }
     paths = find_images(Path(args.images))[: args.limit]
     for path in progress(paths, total=len(paths), unit=" images", quiet=args.quiet):

@@ -25,6 +25,7 @@ examples:
   alphapose-ros train detector --annotations train.json --images-dir images --output-dir runs/det
   alphapose-ros train nms --people train.json@images --held-out val.json@images --out runs/nms
   alphapose-ros train ablation --training pose.yaml --held-out val.json@images --steps 400
+  alphapose-ros train blend --weights runs/mine/pose.safetensors --other pose_nano --share 0.2
   alphapose-ros train calibration --people fit.json@images --held-out val.json@images
   alphapose-ros train proposals --people train.json@images --out runs/proposals.json
   alphapose-ros train pseudo --people train.json@images --out runs/pseudo.json \\
@@ -108,6 +109,24 @@ def _pseudo() -> tuple[type, Callable[[Any], Any]]:
     return PseudoConfig, label_set
 
 
+def _blend() -> tuple[type, Callable[[Any], Any]]:
+    from alphapose_ros.train.blend import BlendConfig, blend
+
+    return BlendConfig, blend
+
+
+def _tracklets() -> tuple[type, Callable[[Any], Any]]:
+    from alphapose_ros.cli.train_reid import TrackletConfig, mine_tracklets
+
+    return TrackletConfig, mine_tracklets
+
+
+def _reid() -> tuple[type, Callable[[Any], Any]]:
+    from alphapose_ros.train.reid import ReidTrainConfig, train_reid
+
+    return ReidTrainConfig, train_reid
+
+
 _TRAININGS: dict[str, Callable[[], tuple[type, Callable[[Any], Any]]]] = {
     "pose": _pose,
     "detector": _detector,
@@ -116,4 +135,7 @@ _TRAININGS: dict[str, Callable[[], tuple[type, Callable[[Any], Any]]]] = {
     "ablation": _ablation,
     "calibration": _calibration,
     "pseudo": _pseudo,
+    "blend": _blend,
+    "tracklets": _tracklets,
+    "reid": _reid,
 }

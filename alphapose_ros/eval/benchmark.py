@@ -21,6 +21,7 @@ import torch
 from alphapose_ros.base.errors import InputError, require
 from alphapose_ros.base.records import Frame, FrameResult, ImageArray
 from alphapose_ros.pipeline import PosePipeline
+from alphapose_ros.pose.refiner import whole_of
 from alphapose_ros.runtime.recording import Place, recorded
 
 T = TypeVar("T")
@@ -134,7 +135,7 @@ def _networks(pipeline: PosePipeline) -> dict[str, Place]:
     """Where the networks are held; a detector may have none."""
     places: dict[str, Place] = {
         "detector": (pipeline.detector, "model"),
-        "pose": (pipeline.estimator, "network"),
+        "pose": (whole_of(pipeline.estimator), "network"),
     }
     return {
         name: place

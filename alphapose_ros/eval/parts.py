@@ -65,7 +65,7 @@ class PosedImage:
 def official_parts(skeleton: Skeleton) -> dict[str, Part]:
     """Body (17), feet, face, each hand and the whole, with COCO-WholeBody's constants.
 
-    A part is left out where the skeleton lacks it, the whole where it is the body alone.
+    A part is left out where the skeleton lacks it, the whole where it is one part alone.
     """
     names = {part: WHOLEBODY133.keypoint_names[s] for part, s in WHOLEBODY133.parts.items()}
     return _known(names | {"whole": WHOLEBODY133.keypoint_names}, skeleton, skeleton.sigmas)
@@ -90,8 +90,9 @@ def _known(
 ) -> dict[str, Part]:
     own = {name: k for k, name in enumerate(skeleton.keypoint_names)}
     joints = {part: [own[name] for name in of if name in own] for part, of in names.items()}
-    if joints["whole"] == joints["body"]:
-        del joints["whole"]
+    whole = joints.pop("whole")
+    if whole not in joints.values():
+        joints["whole"] = whole
     return {part: Part(np.array(j, np.intp), sigmas[j]) for part, j in joints.items() if j}
 
 

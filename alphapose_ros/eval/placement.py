@@ -17,7 +17,8 @@ FloatArray = NDArray[np.float32]
 Interval = tuple[float, float]
 Measures = dict[str, float | int | Interval]
 
-FINE_PARTS = ("face", "left_hand", "right_hand")
+FINE_PARTS = ("face", "left_hand", "right_hand", "hand")
+_HEAD = slice(0, 5)  # nose, eyes, ears of the sets that have a body
 HEAD_SHARE = 0.5  # of the head's length: PCKh@0.5 (Andriluka et al., CVPR 2014)
 
 
@@ -55,8 +56,8 @@ def fine_errors(people: People, keypoints: FloatArray) -> Measures:
 
     ``face_error`` is relative to the longer side of the person's box, ``face_nme`` to the square
     root of the area of the true face's own box; the medians do not feel a face on somebody else.
-    ``face_count`` is the number of faces,
-    ``face_pseudo_count`` how many of them have a joint that nobody annotated.
+    ``face_count`` is the number of faces, ``face_pseudo_count`` how many of them have a joint
+    that nobody annotated. Of faces or hands alone the person's box is the part's own.
     """
     out: Measures = {}
     distance = np.linalg.norm(keypoints - people.keypoints, axis=-1)
@@ -82,33 +83,36 @@ def fine_errors(people: People, keypoints: FloatArray) -> Measures:
 
 
 def _mean_faces(people: People, errors: Measures) -> Measures:
-    """Baselines for ``face_error``; both know more than the network does.
+    """Baselines for ``face_error``; all know more than the network does.
 
     The mean shape of these same faces, placed in the square around the annotated nose, eyes and
-    ears (``mean_face_in_head_box``), and stretched over the true face's own bounding box
-    (``mean_face_in_face_box``); ``_ratio`` is the network's error over it.
+    ears (``mean_face_in_head_box``, where somebody has such), and stretched over the true face's
+    own bounding box (``mean_face_in_face_box``); ``_ratio`` is the network's error over it.
+    ``mean_face_nme`` is the latter's error relative to that box, as ``face_nme`` is.
     """
     if "face_error" not in errors:
         return {}
     joints = people.skeleton.parts["face"]
     people = people[(people.labels[:, joints] > 0).all(1)]
     face = people.keypoints[:, joints]
+    own = face.min(1), face.max(1)
+    corners = {"mean_face_in_face_box": own}
+    if "body" in people.skeleton.parts and (people.labels[:, _HEAD] == 2).any():
+        corners = {"mean_face_in_head_box": _head_boxes(people), **corners}
     out: Measures = {}
-    for name, corners in (
-        ("mean_face_in_head_box", _head_boxes(people)),
-        ("mean_face_in_face_box", (face.min(1), face.max(1))),
-    ):
-        error = _mean_face_error(people, *corners)
+    for name, (low, high) in corners.items():
+        error = float((_mean_face_distances(people, low, high) / longer_sides(people)).mean())
         out[name] = error
         network = errors["face_error"]
         assert isinstance(network, float)
         out[f"{name}_ratio"] = network / error if error > 0 else float("nan")
-    return out
+    sides = np.sqrt(np.maximum(box_area(np.concatenate(own, 1)), 1))
+    return out | {"mean_face_nme": float((_mean_face_distances(people, *own) / sides).mean())}
 
 
 def _head_boxes(people: People) -> tuple[FloatArray, FloatArray]:
     """Corners (N, 2) each of the square around the annotated nose, eyes and ears."""
-    points, known = people.keypoints[:, :5], people.labels[:, :5, None] == 2
+    points, known = people.keypoints[:, _HEAD], people.labels[:, _HEAD, None] == 2
     low = np.where(known, points, np.inf).min(1)
     high = np.where(known, points, -np.inf).max(1)
     none = ~known.any((1, 2))
@@ -117,10 +121,9 @@ def _head_boxes(people: People) -> tuple[FloatArray, FloatArray]:
     return (low + high) / 2 - half, (low + high) / 2 + half
 
 
-def _mean_face_error(people: People, low: FloatArray, high: FloatArray) -> float:
-    """Error of the mean shape in boxes of corners (N, 2), relative to the longer person side."""
+def _mean_face_distances(people: People, low: FloatArray, high: FloatArray) -> FloatArray:
+    """(N,) px, mean distance of the joints of the mean shape in boxes of corners (N, 2)."""
     truth = people.keypoints[:, people.skeleton.parts["face"]]
     low, extent = low[:, None], np.maximum(high - low, 1e-6)[:, None]
     mean = ((truth - low) / extent).mean(0)
-    error = np.linalg.norm(low + mean * extent - truth, axis=-1) / longer_sides(people)[:, None]
-    return float(error.mean())
+    return np.linalg.norm(low + mean * extent - truth, axis=-1).mean(1)

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.keypoints import joint_similarity, oks
 from alphapose_ros.base.records import Detections, Poses
-from alphapose_ros.base.skeletons import COCO17, HALPE136
+from alphapose_ros.base.skeletons import COCO17, HALPE136, Skeleton
 from alphapose_ros.data.coco import read_image
 from alphapose_ros.data.people import Annotation, People, read_people
+from alphapose_ros.data.readers import is_part, read_set
 from alphapose_ros.eval.metrics import (
     area_under_roc,
     average_precision,
@@ -35,6 +36,7 @@ from alphapose_ros.pose.estimator import Estimator
 Interval = tuple[float, float]
 Measures = dict[str, float | int | Interval]
 _BODY = len(COCO17)
+_NONE = slice(0, 0)
 
 
 @dataclass(frozen=True)
@@ -98,20 +100,29 @@ def evaluate_pose(
     Raises:
         InputError: nobody with keypoints is in the file.
     """
-    people = people_with_joints(annotations, images, keep)
+    people = people_with_joints(annotations, images, keep, estimator.skeleton)
     found = estimate_people(estimator, people, on_image, device)
     return measure(found) | measure_parts(found)
 
 
 def people_with_joints(
-    annotations: Path, images: Path, keep: Callable[[Annotation], bool] = lambda _: True
+    annotations: Path,
+    images: Path,
+    keep: Callable[[Annotation], bool] = lambda _: True,
+    skeleton: Skeleton = HALPE136,
 ) -> People:
     """The people of a COCO-format file, in Halpe's 136 joints.
 
+    Where ``skeleton`` is a face or a hand alone: the faces or hands, each in its own box.
+
     Raises:
         InputError: nobody with keypoints is in the file.
+        ConfigError: no face or hand is.
     """
-    people = read_people(annotations, images, HALPE136, keep)
+    if is_part(skeleton):
+        people = read_set(annotations, images, skeleton, keep=keep)
+    else:
+        people = read_people(annotations, images, HALPE136, keep)
     if len(people) == 0:
         raise InputError(f"{annotations}: expected people with keypoints, found none")
     return people
@@ -121,9 +132,15 @@ def measure(found: Estimates) -> Measures:
     """Mean OKS and AP of 17 joints, PCK@0.1, PCKh@0.5, face and hand errors, quality of scores.
 
     Intervals (keys ending in ``_95``) are image bootstraps. OKS takes the annotated area and the
-    COCO sigmas; PCK and part errors are relative to the longer side of the person's box.
+    COCO sigmas; PCK and part errors are relative to the longer side of the person's box. Of a
+    set of faces or hands alone nothing is said of bodies.
     """
     people, groups = found.people, found.by_image
+    if len(people) and not (people.labels[:, people.skeleton.parts.get("body", _NONE)] == 2).any():
+        counts: Measures = {"people": len(people), "images": len(groups)}
+        quality = score_quality(found)
+        del quality["auroc"], quality["ece"]
+        return counts | fine_errors(people, found.keypoints) | quality
     valid = people.labels[:, :_BODY] == 2
     counted = valid.any(1)
     similarity = oks(
@@ -207,7 +224,8 @@ def score_quality(found: Estimates) -> Measures:
     """
     people, placed = found.people, placed_joints(found)
     body = np.zeros(people.labels.shape, bool)
-    body[:, :_BODY] = people.labels[:, :_BODY] == 2
+    if "body" in people.skeleton.parts:
+        body[:, :_BODY] = people.labels[:, :_BODY] == 2
     out: Measures = {
         "auroc": area_under_roc(found.scores[body], placed[body]),
         "ece": calibration_error(found.scores[body], placed[body]),

@@ -35,6 +35,12 @@ class PoseConfig:
         flip_test: run each crop and its mirror image and average; twice the time.
         max_batch: crops per network call; on a CPU never more than 4, which is fastest there.
         score_threshold: least score of a person that a one-stage network (RTMO) finds itself.
+        face_weights: network of a face alone that looks again at every face found, as weights;
+            empty: none.
+        hand_weights: network of a hand alone that looks again at both hands, as weights; empty:
+            none.
+        least_part_px: longer side of the smallest face or hand that is looked at again, px in
+            the image.
     """
 
     weights: str = setting("", live=False)
@@ -47,6 +53,9 @@ class PoseConfig:
     flip_test: bool = setting(False, live=False)
     max_batch: int = setting(64, low=1, live=False)
     score_threshold: float = setting(0.3, low=0, high=1, live=False)
+    face_weights: str = setting("", live=False)
+    hand_weights: str = setting("", live=False)
+    least_part_px: float = setting(10.0, low=0, live=False)
 
     def __post_init__(self) -> None:
         check_settings(self, "pose")

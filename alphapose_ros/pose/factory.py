@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ from alphapose_ros.pose.estimator import Estimator, PoseEstimator
 from alphapose_ros.pose.flip import FlipTested
 from alphapose_ros.pose.heatmap import HeatmapDecoder
 from alphapose_ros.pose.onnx import load_onnx_pose
+from alphapose_ros.pose.refiner import PartRefiner, RefinedEstimator
 from alphapose_ros.pose.sikr import SikrDecoder
 from alphapose_ros.registry.bundled import POSE_NANO
 from alphapose_ros.registry.catalogue import MODELS
@@ -45,10 +47,29 @@ def create_estimator(
         runtime: what runs its network; None: PyTorch.
 
     Raises:
-        ConfigError: nobody can tell how the file is decoded, or the options contradict it.
-        WeightsError: the weight file is missing, damaged or of another network.
-        MissingDependencyError: it needs a package that is not installed.
+        ConfigError: nobody can tell how a file is decoded, or the options contradict it.
+        WeightsError: a weight file is missing, damaged or of another network.
+        MissingDependencyError: one needs a package that is not installed.
     """
+    whole = _one_network(config, device, runtime)
+    refiners = []
+    for kind, weights in (("face", config.face_weights), ("hand", config.hand_weights)):
+        if weights:
+            network = _one_network(_of_part(config, weights), device, runtime)
+            refiner = PartRefiner(network, kind, whole.skeleton, least_px=config.least_part_px)
+            refiners.append(refiner)
+    return RefinedEstimator(whole, refiners) if refiners else whole
+
+
+def _of_part(config: PoseConfig, weights: str) -> PoseConfig:
+    """A part's network: what the configuration says of the body's maps is not said of its."""
+    own = PoseConfig(weights=weights)
+    return replace(own, flip_test=config.flip_test, max_batch=config.max_batch)
+
+
+def _one_network(
+    config: PoseConfig, device: torch.device | str, runtime: RuntimeOptions | None
+) -> Estimator:
     options = runtime or RuntimeOptions("torch", device=str(device))
     path = resolve(config.weights or POSE_NANO)
     on_cpu = torch.device(device).type == "cpu"

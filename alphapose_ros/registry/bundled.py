@@ -7,15 +7,14 @@ from alphapose_ros.registry.spec import RAW_STD, ModelSpec
 
 POSE_NANO = "pose_nano"
 DETECTOR_NANO = "detector_nano"
-_FEET = tuple(
-    f"{side}_{point}" for side in ("left", "right") for point in ("big_toe", "small_toe", "heel")
-)
+FACE_NANO = "face_nano"
+REID_NANO = "reid_nano"
 
 BUNDLED = (
     ModelSpec(
         name=POSE_NANO,
         file="pose_nano.safetensors",
-        sha256="dcfbee6175ff7d47d3c75b274dce47ab00210325954f4cf073ed765fc4efbee7",
+        sha256="27069080964dd46169776e973300a7bed26bebd3f683dbddd1e24c562d2b646d",
         task="pose",
         format="light",
         skeleton="halpe136",
@@ -23,7 +22,7 @@ BUNDLED = (
         input_hw=(256, 192),
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
-        untaught=_FEET,
+        untaught=("left_small_toe", "right_small_toe"),
         licence="Apache-2.0; grown from MoveNet, Copyright Google LLC, Apache-2.0",
         origin="this project's own pose136_mbv2: MoveNet Lightning's trunk and decoder trained on "
         "for 136 joints on the same data (1.39 million crops, batch 256)",
@@ -32,19 +31,23 @@ BUNDLED = (
         "faces of YouTube Faces pasted onto heads",
         recipe="config/train_pose_nano.yaml in two schedules of 500 and, from its end, 800 steps "
         "of 32 crops: AdamW, heatmap term and SIKR with the symmetric gradient; the average at "
-        "the end of the second is the file, norms folded, float16",
+        "the end of the second, norms folded, then blended with a tenth of MoveNet's trunk "
+        "(alphapose-ros train blend), float16",
         metrics={
-            "mean OKS": 0.672,
-            "AP": 0.466,
-            "AUROC of the joint score": 0.824,
-            "face error / box side (pseudo labels)": 0.0161,
+            "mean OKS": 0.675,
+            "AP": 0.477,
+            "AUROC of the joint score": 0.821,
+            "face error / box side (pseudo labels)": 0.0160,
             "the same of a mean face in the head box": 0.0378,
-            "PCK@0.1 on LSPet": 0.831,
+            "PCK@0.1 on LSPet": 0.834,
+            "OKS of big toes": 0.708,
+            "OKS of heels": 0.777,
         },
         measured_on="744 people in 257 other COCO val2017 images (a subset, not COCO val AP), "
         "annotated boxes, 17 joints, only annotated ones: alphapose-ros eval pose --annotations "
         "coco_person/val.json --images coco_person/images; LSPet: 483 people, --annotations "
-        "lspet/val.json --images lspet/images --without lr_suspect",
+        "lspet/val.json --images lspet/images --without lr_suspect; feet: 208 of the same people, "
+        "--feet test/data/feet_val.json",
     ),
     ModelSpec(
         name=DETECTOR_NANO,
@@ -72,5 +75,60 @@ BUNDLED = (
         measured_on="300 other COCO val2017 images (a subset, not COCO val AP), long side <= 512 "
         "px: alphapose-ros eval detector --annotations coco_person/val.json --images "
         "coco_person/images --teacher yolox_nano.onnx",
+    ),
+    ModelSpec(
+        name=FACE_NANO,
+        file="face_nano.safetensors",
+        sha256="1bb3ecbb78018f546c48cf6101875b04d98119d056f15c3c72c9815f4a43b14b",
+        task="pose",
+        format="light",
+        skeleton="face68",
+        decode="sikr",
+        input_hw=(96, 96),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        licence="Apache-2.0; grown from MoveNet, Copyright Google LLC, Apache-2.0",
+        origin="this project's own pose_nano, as it was before it was blended",
+        data="3,221 faces of YouTube Faces, 938 pseudo-labelled faces of COCO val2017 images",
+        recipe="config/train_face_nano.yaml: 1,140 steps of 16 faces, their schedule twice cut short "
+        "on the way",
+        metrics={
+            "error / sqrt(box area)": 0.0351,
+            "the same with the flip test": 0.0323,
+            "the same of a mean face": 0.1035,
+            "error on pseudo-labelled faces of person crops, share of a mean face's": 0.346,
+        },
+        measured_on="300 faces of 31 other people of YouTube Faces in their own boxes: "
+        "alphapose-ros eval pose --annotations faces68/val.json --images faces68/images "
+        "--weights face_nano; 121 pseudo-labelled faces of other COCO val2017 images in "
+        "annotated person boxes: pose.face_weights: face_nano",
+    ),
+    ModelSpec(
+        name=REID_NANO,
+        file="reid_nano.safetensors",
+        sha256="50f5f9f4f46420a4295d7e86b9a6ab950817bcf8b1ef7b862864ea8e6f838ac5",
+        task="reid",
+        format="reid",
+        input_hw=(128, 64),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        licence="Apache-2.0; grown from MoveNet, Copyright Google LLC, Apache-2.0",
+        origin="the trunk of this project's own pose_nano",
+        data="people of COCO val2017 images and of LSPet, each met again in augmented views, and "
+        "tracklets of one clip; no identities of people seen on different days or by different "
+        "cameras",
+        recipe="200 steps of config/train_reid_nano.yaml, the attention begun anew, then all of it: "
+        "2,000 steps of 32 people in two views, with attention and without in the same step; the "
+        "average at the end is the file",
+        metrics={
+            "rank-1, new background": 0.880,
+            "the same without attention": 0.570,
+            "rank-1, another person in front": 0.965,
+            "the same without attention ": 0.925,
+            "how far a new background moves it, to without attention": 0.45,
+            "how far a second person moves it, to without attention": 0.58,
+        },
+        measured_on="200 people of other COCO val2017 images against one other augmented view of "
+        "each (instances, not identities): alphapose_ros.eval.reid_views",
     ),
 )

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 TASKS = ("pose", "detection", "reid")
 FORMATS = (
     "light", "yolox", "alphapose", "simcc", "rtmo", "heatmap", "torchvision", "darknet",
-    "efficientdet", "onnx",
+    "efficientdet", "reid", "onnx",
 )  # fmt: skip
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -28,12 +28,15 @@ from torch.utils.data import DataLoader
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.skeletons import SKELETONS, Skeleton, get_skeleton
 from alphapose_ros.data.augment import AugmentConfig
-from alphapose_ros.data.pose_samples import PoseSamples, SetSpec, one_thread
+from alphapose_ros.data.feet import FeetSpec, read_feet, read_set_with_feet
+from alphapose_ros.data.people import People
+from alphapose_ros.data.pose_samples import PoseSamples, SetSpec, one_thread, trusted
 from alphapose_ros.data.pseudo import pseudo_label
 from alphapose_ros.pose.ablation import warm_up
 from alphapose_ros.pose.losses import PoseLoss
 from alphapose_ros.train.cache import MEMORY, ImageCache
 from alphapose_ros.train.distributed import World, joined
+from alphapose_ros.train.feet_loss import FeetLoss
 from alphapose_ros.train.loop import Rhythm, Run, RunOptions, fit
 from alphapose_ros.train.norms import restore_norms, set_training
 from alphapose_ros.train.order import PositionSampler
@@ -99,8 +102,12 @@ def _terms_of(
     run: Run, student: Student, config: PoseTrainConfig
 ) -> Callable[[Sample], Mapping[str, Tensor]]:
     """What the loop asks of a batch: the loss' terms over the whole batch of all processes."""
-    warm = PoseLoss(student.skeleton, warm_up(config.chosen_loss))
-    full = PoseLoss(student.skeleton, config.chosen_loss)
+    warm, full = (
+        FeetLoss(student.skeleton, chosen, config.feet_weight)
+        if config.feet
+        else PoseLoss(student.skeleton, chosen)
+        for chosen in (warm_up(config.chosen_loss), config.chosen_loss)
+    )
     device, gather = run.world.device, run.world.gather
     teacher = Teacher(config.distill, student.skeleton, device) if config.distill else None
 
@@ -143,7 +150,7 @@ def skeleton_named(name: str) -> Skeleton:
 
 def _samples(config: PoseTrainConfig, skeleton: Skeleton, world: World) -> PoseSamples:
     specs = [*map(SetSpec.parse, config.sets), *_pseudo_labelled(config, world)]
-    people = [(spec.read(skeleton), spec.ratio) for spec in specs]
+    people = [(_people(spec, config, skeleton), spec.ratio) for spec in specs]
     for one, _ in people:
         log.info("%s: %d people, left out %s", one.images[0].parent, len(one), one.problems)
     if config.faces and "face" not in skeleton.parts:
@@ -168,6 +175,16 @@ def _samples(config: PoseTrainConfig, skeleton: Skeleton, world: World) -> PoseS
         hands=hands,
         easy=bool(config.distill),
         **reading,
+    )
+
+
+def _people(spec: SetSpec, config: PoseTrainConfig, skeleton: Skeleton) -> People:
+    """The people of a set, with the doubtful feet that are given for it."""
+    feet = FeetSpec.parse(config.feet) if config.feet else None
+    if feet is None or feet.annotations != spec.annotations:
+        return spec.read(skeleton)
+    return read_set_with_feet(
+        spec.annotations, spec.images, read_feet(feet.feet), skeleton, label=1, keep=trusted
     )
 
 

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from alphapose_ros.base.affine import INPUT_HW
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.settings import check_settings, setting
+from alphapose_ros.data.feet import FeetSpec
 from alphapose_ros.pose.ablation import LOSSES
 from alphapose_ros.pose.loss_config import PoseLossConfig
 from alphapose_ros.train.cache import CACHES, NONE
@@ -24,6 +26,10 @@ class PoseTrainConfig:
         sets: data sets as ANNOTATIONS@IMAGES=RATIO.
         faces: a face-only set to paste onto heads, as ANNOTATIONS@IMAGES; empty for none.
         hands: a hand-only set to paste onto wrists, as ANNOTATIONS@IMAGES; empty for none.
+        feet: doubtful foot labels (``data.feet``) for one of ``sets``, as FEET@ANNOTATIONS, the
+            annotations named as there; empty for none.
+        feet_weight: weight of the doubtful feet in the loss, beside the body's 1; their distance
+            is a robust one.
         proposals: file of ``train proposals`` that boxes are drawn from, in place of scale and
             shift; empty for none.
         dpg: probability that a box's sides move by AlphaPose's constants first.
@@ -78,6 +84,8 @@ class PoseTrainConfig:
     sets: list[str] = field(default_factory=list)
     faces: str = ""
     hands: str = ""
+    feet: str = ""
+    feet_weight: float = setting(0.1, low=0)
     proposals: str = ""
     dpg: float = setting(0.0, low=0, high=1)
     pseudo: str = ""
@@ -123,6 +131,9 @@ class PoseTrainConfig:
         check_settings(self)
         if not self.sets:
             raise ConfigError("sets: expected at least one ANNOTATIONS@IMAGES=RATIO, got none")
+        named = [Path(text.partition("@")[0]) for text in self.sets]
+        if self.feet and FeetSpec.parse(self.feet).annotations not in named:
+            raise ConfigError(f"feet: expected annotations that sets names, got {self.feet!r}")
         if self.pseudo and not self.teacher:
             raise ConfigError("pseudo: expected a teacher as well, got none")
         if len(self.input_hw) != 2 or any(side < 32 or side % 32 for side in self.input_hw):

@@ -136,7 +136,7 @@ def make_student(
     architecture = Architecture(found.family, len(skeleton), found.options)
     student = architecture.build()
     folded = found.family == LIGHT and not any(key.endswith("running_mean") for key in state)
-    state = with_starts(_unfolded(state, student) if folded else state, starts)
+    state = with_starts(unfolded(state, student) if folded else state, starts)
     counters = {k: v for k, v in student.state_dict().items() if k.endswith("batches_tracked")}
     try:
         student.load_state_dict(counters | state)
@@ -191,7 +191,7 @@ def _from_movenet(student: Student, init: str) -> Student:
     return Student(student.network, student.info, student.skeleton, folded=True)
 
 
-def _unfolded(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+def unfolded(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
     """Folded convolutions -> convolutions and norms that only add their bias."""
     out = dict(state)
     conv = ""
