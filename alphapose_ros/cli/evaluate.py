@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``alphapose-ros eval pose|detector|jitter|tracking``: against annotations or on a recording."""
+"""``alphapose-ros eval pose|detector|jitter|reid|tracking``: with annotations or a recording."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ pose      joints in the annotated person boxes: mean OKS, AP and AR per part, PC
           errors, quality of the scores; with --detected the people that the detector finds, too
 detector  person boxes: AP, AP50, recall and precision
 jitter    how much the joints of tracked people tremble in a video, without annotations
+reid      embeddings of annotated people whose boxes change, with attention and without
 tracking  identities: MOTA, IDF1, HOTA, switches, fragments; of results, or of a tracked video
 
 examples:
@@ -95,6 +96,9 @@ def register(commands: Commands) -> None:
         "--max-frames", type=int, metavar="N", help="recordings: end after N frames"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument(
+        "--most", type=int, default=200, metavar="N", help="reid: people at most (default: 200)"
+    )
     add_tracking_options(parser)
     add_pipeline_options(parser)
 
@@ -140,6 +144,8 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(f"{args.annotations}: no such annotation file")
     if not Path(args.images).is_dir():
         raise InputError(f"{args.images}: no such folder of images")
+    if args.most < 2:
+        raise InputError(f"--most: expected at least 2, got {args.most}")
     if args.worst < 1:
         raise InputError(f"--worst: expected at least 1, got {args.worst}")
 
@@ -297,10 +303,17 @@ def _jitter(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report
     return [Report(title, numbers | measure_jitter(tracks, pipeline.skeleton))]
 
 
+def _reid(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:
+    from alphapose_ros.cli.eval_reid import run_reid
+
+    return run_reid(args, config)
+
+
 _MEASURES: dict[str, Callable[[argparse.Namespace, PipelineConfig], Sequence[Report]]] = {
     "pose": _pose,
     "detector": _detector,
     "jitter": _jitter,
+    "reid": _reid,
 }
 
 

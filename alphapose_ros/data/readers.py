@@ -44,8 +44,9 @@ def read_set(
     ``pts`` (a folder), ``freihand`` (``*_xyz.json``), ``interhand`` (``*_data.json``); ``auto``
     looks at the content. ``keep`` sees annotations in COCO's form; the other formats have none.
 
-    Where ``skeleton`` is a face or a hand alone, a row is one face or one hand, whole bodies'
-    too, and its box is the tight one of its labelled points: what a network of parts is given.
+    Where ``skeleton`` is a face or a hand alone, a row of COCO's form is one face or one hand,
+    whole bodies' too, and its box the tight one of its labelled points: what a network of parts
+    is given. The other formats have parts alone already.
 
     Raises:
         ConfigError: no such format, or the skeleton is one that the set has no joint of.
@@ -62,7 +63,8 @@ def read_set(
     left_out = people.problems.get(FOREIGN, 0)
     if len(people) + left_out and not people.labels.any():
         raise ConfigError(f"{path}: expected joints of {skeleton.name!r}, found none of them")
-    return one_row_per_part(people, skeleton) if is_part(skeleton) else people
+    by_part = kind in COCO_FORMATS and is_part(skeleton)
+    return one_row_per_part(people, skeleton) if by_part else people
 
 
 def is_part(skeleton: Skeleton) -> bool:
