@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from alphapose_ros.base.errors import AlphaPoseError, ConfigError, WeightsError
-from alphapose_ros.base.records import Frame, FrameResult
+from alphapose_ros.base.records import Frame, FrameResult, Poses
 from alphapose_ros.base.skeletons import HALPE136
 from alphapose_ros.config import PipelineConfig
 from alphapose_ros.imaging import ImageBatch
@@ -58,9 +58,9 @@ def frames(image: Image, count: int, camera: str = "camera", start: int = 0) -> 
 
 
 def settled(pipeline: PosePipeline, image: Image, camera: str = "camera", start: int = 0) -> int:
-    """The identity of the only person after six images."""
-    results = [pipeline(frame) for frame in frames(image, 6, camera, start)]
-    assert [len(result.tracks) for result in results] == [1] * 6
+    """The identity of the only person after twelve images: looks known elsewhere take 0.5 s."""
+    results = [pipeline(frame) for frame in frames(image, 12, camera, start)]
+    assert [len(result.tracks) for result in results] == [1] * 12
     return int(results[-1].tracks.ids[0])
 
 
@@ -90,8 +90,9 @@ def test_the_astronaut_is_one_person_with_her_joints_in_place(pipeline, astronau
 
 def test_joints_that_were_never_taught_have_score_zero(pipeline, astronaut: Image) -> None:
     scores = pipeline(Frame(astronaut, 0)).tracks.poses.scores
-    assert (scores[:, HALPE136.parts["feet"]] == 0).all()
-    assert (scores[:, HALPE136.parts["body"]][:, :17] > 0).all()
+    toes = [HALPE136.index(f"{side}_small_toe") for side in ("left", "right")]
+    assert (scores[:, toes] == 0).all()
+    assert (np.delete(scores, toes, axis=1) > 0).all()
 
 
 def test_an_identity_is_given_once_and_kept(pipeline, astronaut: Image) -> None:
@@ -114,10 +115,10 @@ def test_a_reset_gives_a_new_number(pipeline, astronaut: Image) -> None:
     rear = settled(pipeline, astronaut, "rear")
     pipeline.reset("front")
     pipeline.reset("a camera that was never seen")
-    assert settled(pipeline, astronaut, "front", start=6) > max(front, rear)
-    assert settled(pipeline, astronaut, "rear", start=6) == rear
+    assert settled(pipeline, astronaut, "front", start=12) > max(front, rear)
+    assert settled(pipeline, astronaut, "rear", start=12) == rear
     pipeline.reset()
-    assert settled(pipeline, astronaut, "rear", start=12) > rear
+    assert settled(pipeline, astronaut, "rear", start=24) > rear
 
 
 @pytest.mark.parametrize("size_hw", [(480, 640), (33, 500), (1, 1)])
@@ -141,9 +142,16 @@ def test_cameras_in_one_batch_are_as_each_alone(pipeline, astronaut: Image) -> N
         assert len(found.tracks) == len(alone.tracks) == (0 if name == "b" else 1)
         ours, theirs = found.tracks.poses, alone.tracks.poses
         # Rounding can move a cell across the tail cut, which shows in a tenth of a pixel.
-        np.testing.assert_allclose(ours.keypoints, theirs.keypoints, atol=0.3)
+        _same_places(ours, theirs)
         np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-3)
         np.testing.assert_allclose(ours.boxes, theirs.boxes, atol=0.05)
+
+
+def _same_places(ours: Poses, theirs: Poses) -> None:
+    """A map without a peak has its expectation nowhere in particular: heels outside the image."""
+    peaked = theirs.scores > 0.1
+    assert peaked.sum() >= 90 * len(theirs)
+    np.testing.assert_allclose(ours.keypoints[peaked], theirs.keypoints[peaked], atol=0.3)
 
 
 def test_no_frames_are_no_results(pipeline) -> None:
@@ -156,7 +164,7 @@ def test_single_images_need_no_tracker(pipeline, astronaut: Image) -> None:
     assert [len(p) for p in poses] == [1, 0]
     assert pipeline._trackers == {}
     tracked = pipeline(Frame(astronaut, 0)).tracks.poses
-    np.testing.assert_allclose(poses[0].keypoints, tracked.keypoints, atol=0.3)
+    _same_places(poses[0], tracked)
 
 
 def test_a_mirrored_photograph_swaps_the_sides(pipeline, astronaut: Image) -> None:
@@ -171,7 +179,7 @@ def test_a_mirrored_photograph_swaps_the_sides(pipeline, astronaut: Image) -> No
 
 def test_every_stage_is_timed(pipeline, astronaut: Image) -> None:
     timings = pipeline(Frame(astronaut, 0)).timings_ms
-    assert list(timings) == ["upload", "detect", "pose", "nms", "track"]
+    assert list(timings) == ["upload", "detect", "pose", "nms", "reid", "track"]
     assert min(timings.values()) >= 0
     pipeline.warm_up()
 

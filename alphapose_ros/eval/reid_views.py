@@ -127,9 +127,13 @@ def _conditions(
     rng: np.random.Generator,
 ) -> dict[str, View]:
     still = ReidAugment(
-        crops=_STILL, front_probability=0, other_known_probability=1, joint_noise=0,
-        joint_loss_probability=0, pose_loss_probability=0,
-    )  # fmt: skip
+        crops=_STILL,
+        front_probability=0,
+        other_known_probability=1,
+        joint_noise=0,
+        joint_loss_probability=0,
+        pose_loss_probability=0,
+    )
     state = int(rng.integers(2**31))
 
     def view(config: ReidAugment, other: Crop | None, behind: Any = None) -> View:

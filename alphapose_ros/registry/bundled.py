@@ -99,9 +99,9 @@ BUNDLED = (
             "error on pseudo-labelled faces of person crops, share of a mean face's": 0.346,
         },
         measured_on="mean distance over the square root of the box area, 300 faces of 31 other "
-        "people of YouTube Faces in their own boxes: alphapose-ros eval pose --annotations faces68/val.json --images faces68/images "
-        "--weights face_nano; 121 pseudo-labelled faces of other COCO val2017 images in "
-        "annotated person boxes: pose.face_weights: face_nano",
+        "people of YouTube Faces in their own boxes: alphapose-ros eval pose --annotations "
+        "faces68/val.json --images faces68/images --weights face_nano; 121 pseudo-labelled faces "
+        "of other COCO val2017 images in annotated person boxes: pose.face_weights: face_nano",
     ),
     ModelSpec(
         name=REID_NANO,
