@@ -74,7 +74,7 @@ class LightPose(nn.Module):
         """Height and width must be multiples of 32."""
         taps: list[Tensor] = []
         for index, block in enumerate(self.features):
-            x = _same_padded(cast(nn.Module, block), x)
+            x = same_padded(cast(nn.Module, block), x)
             if index in dict(_LATERALS):
                 taps.append(x)
         x = self.top(x)
@@ -86,7 +86,7 @@ class LightPose(nn.Module):
         return self.heatmaps(self.head(x))
 
 
-def _same_padded(block: nn.Module, x: Tensor) -> Tensor:
+def same_padded(block: nn.Module, x: Tensor) -> Tensor:
     """Run a trunk block; ahead of its stride-2 convolution one pixel is added right and below."""
     layers = getattr(block, "conv", block)
     out = x

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from alphapose_ros.base.errors import WeightsError
-from alphapose_ros.models.light import ConvNorm, LightPose, _same_padded, fold_batch_norm
+from alphapose_ros.models.light import ConvNorm, LightPose, same_padded, fold_batch_norm
 from alphapose_ros.models.state import State, fitted, without_prefix
 
 REID_HW = (128, 64)
@@ -138,7 +138,7 @@ class ReidNet(nn.Module):
         """(N, width, H/8, W/8)."""
         x = crops[:, :3]
         for block in self.features:
-            x = _same_padded(cast(nn.Module, block), x)
+            x = same_padded(cast(nn.Module, block), x)
         return self.expand(x)
 
     def _pooled(self, features: Tensor, attention: Tensor) -> Tensor:

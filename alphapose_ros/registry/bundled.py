@@ -118,8 +118,8 @@ BUNDLED = (
         "tracklets of one clip; no identities of people seen on different days or by different "
         "cameras",
         recipe="some 175 steps of config/train_reid_nano.yaml, the attention begun anew, then all "
-        "of it: 2,000 steps of 32 people in two views, with attention and without in the same step; "
-        "the average at the end is the file",
+        "of it: 2,000 steps of 32 people in two views, with attention and without in the same "
+        "step; the average at the end is the file",
         metrics={
             "rank-1": 0.880,
             "rank-1 without attention": 0.540,
