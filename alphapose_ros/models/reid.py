@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from alphapose_ros.base.errors import WeightsError
-from alphapose_ros.models.light import ConvNorm, LightPose, same_padded, fold_batch_norm
+from alphapose_ros.models.light import ConvNorm, LightPose, fold_batch_norm, same_padded
 from alphapose_ros.models.state import State, fitted, without_prefix
 
 REID_HW = (128, 64)
