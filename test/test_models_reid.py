@@ -11,7 +11,7 @@ import torch
 
 from alphapose_ros.base.errors import WeightsError
 from alphapose_ros.models.checkpoint import load_light_state
-from alphapose_ros.models.light import _same_padded
+from alphapose_ros.models.light import same_padded
 from alphapose_ros.models.reid import (
     FEATURE_STRIDE,
     FIRST_CELL,
@@ -153,7 +153,7 @@ def test_the_pose_networks_trunk_fits(network: ReidNet) -> None:
     x = torch.rand(1, 3, 128, 64) * 2 - 1
     mine, other = x, x
     for block, same in zip(network.features[:7], pose.features[:7], strict=True):
-        mine, other = _same_padded(block, mine), _same_padded(same, other)
+        mine, other = same_padded(block, mine), same_padded(same, other)
     torch.testing.assert_close(mine, other)
     assert network.feature_map(crops(1)).shape == (1, 32, 16, 8)
 
