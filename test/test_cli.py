@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -169,6 +170,17 @@ def test_a_missing_file_of_our_own_is_shown_whole(
     monkeypatch.setattr("alphapose_ros.cli.pipelines.make_pipeline", missing)
     with pytest.raises(ModuleNotFoundError):
         cli.main(["run", str(images)])
+
+
+def test_a_reader_that_leaves_ends_it_quietly(root: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "alphapose_ros", "models", "list"],
+        cwd=root, stdout=write, stderr=subprocess.PIPE, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch, images: Path) -> None:

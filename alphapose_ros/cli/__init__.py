@@ -62,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _termination_cleans_up():
             code: int = args.handler(args)
+            sys.stdout.flush()  # here, where a reader that left is known
             return code
     except AlphaPoseError as error:
         sys.stderr.write(f"alphapose-ros: {' '.join(str(error).split())}\n")

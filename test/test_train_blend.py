@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``train blend``: a straight line between two networks, in the layers that are named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from alphapose_ros.base.errors import ConfigError, InputError, WeightsError
+from alphapose_ros.base.skeletons import HALPE136
+from alphapose_ros.models.checkpoint import load_checkpoint
+from alphapose_ros.train.blend import BlendConfig, blend
+from alphapose_ros.train.students import make_student, write_student
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Files of two random networks; their norms have moments that folding must take along."""
+    folder = tmp_path_factory.mktemp("blend")
+    paths = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        student = make_student("", HALPE136)
+        for name, value in student.network.state_dict().items():
+            if name.endswith(("running_mean", "bn.bias")):
+                value.normal_(std=0.1)
+            elif name.endswith("running_var"):
+                value.uniform_(0.5, 2)
+        paths.append(str(folder / f"{seed}.safetensors"))
+        write_student(student, student.network.state_dict(), Path(paths[-1]))
+    return paths[0], paths[1]
+
+
+def weights(path: str | Path) -> dict[str, torch.Tensor]:
+    return {k: v.float() for k, v in load_checkpoint(Path(path))[0].state_dict().items()}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_the_named_layers_lie_between(two: tuple[str, str], tmp_path: Path, share: float) -> None:
+    first, second = two
+    made = blend(
+        BlendConfig(weights=first, other=second, share=share, out=str(tmp_path / "b.safetensors"))
+    )
+    ours, theirs, found = weights(first), weights(second), weights(made)
+    assert found.keys() == ours.keys()
+    for name, value in found.items():
+        expected = ours[name]
+        if name.startswith("features"):
+            expected = (1 - share) * ours[name] + share * theirs[name]
+        torch.testing.assert_close(value, expected, atol=2e-3, rtol=2e-3)  # written in half
+    apart = (found["features.0.0.weight"] - ours["features.0.0.weight"]).abs().max()
+    assert (apart < 1e-3) == (share == 0)
+
+
+def test_all_layers_are_blended_where_none_is_named(two: tuple[str, str], tmp_path: Path) -> None:
+    first, second = two
+    out = str(tmp_path / "new" / "all.safetensors")
+    made = blend(BlendConfig(weights=first, other=second, share=1.0, layers="", out=out))
+    for name, value in weights(second).items():
+        torch.testing.assert_close(weights(made)[name], value, atol=2e-3, rtol=2e-3)
+
+
+def test_what_is_refused(two: tuple[str, str], tmp_path: Path) -> None:
+    first, second = two
+    with pytest.raises(ConfigError, match="expected weights and other"):
+        BlendConfig(weights=first)
+    with pytest.raises(ConfigError, match=r"share: .*2"):
+        BlendConfig(weights=first, other=second, share=2)
+    with pytest.raises(InputError, match="expected another file than the ones that are blended"):
+        blend(BlendConfig(weights=first, other=second, out=second))
+    out = str(tmp_path / "b.safetensors")
+    with pytest.raises(ConfigError, match="layers: expected the beginning of a layer's name"):
+        blend(BlendConfig(weights=first, other=second, layers="nothing", out=out))
+    with pytest.raises(WeightsError):
+        blend(BlendConfig(weights=first, other=str(tmp_path / "absent.safetensors"), out=out))
+    assert not Path(out).exists()
+
+
+def test_another_layout_is_refused(two: tuple[str, str], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    other = make_student("", HALPE136, "simplepose50")
+    path = tmp_path / "simple.safetensors"
+    write_student(other, other.network.state_dict(), path)
+    with pytest.raises(ConfigError, match="expected two networks of one layout"):
+        blend(BlendConfig(weights=two[0], other=str(path), out=str(tmp_path / "b.safetensors")))
