@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alphapose_ros.base.errors import InputError
-from alphapose_ros.cli.console import progress, say, table
+from alphapose_ros.cli.console import say, table
+from alphapose_ros.cli.recordings import check_max_frames, recorded, with_pose_weights
 
 if TYPE_CHECKING:
     from alphapose_ros.config import PipelineConfig
@@ -62,8 +61,7 @@ def check_tracking(args: argparse.Namespace) -> None:
     if bool(args.video) == bool(args.results):
         came = "both" if args.video else "neither"
         raise InputError(f"eval tracking: expected --results or a VIDEO to track, got {came}")
-    if args.max_frames is not None and args.max_frames < 1:
-        raise InputError(f"--max-frames: expected at least 1, got {args.max_frames}")
+    check_max_frames(args)
 
 
 def run_tracking(args: argparse.Namespace, config: PipelineConfig) -> dict[str, dict[str, float]]:
@@ -94,20 +92,11 @@ def _track(args: argparse.Namespace, config: PipelineConfig) -> TrackSequence:
     """Run the pipeline over the recording."""
     from alphapose_ros.eval.track_files import from_tracks
     from alphapose_ros.eval.tracking import TrackSequence, read_truth
-    from alphapose_ros.io.sources import open_source
     from alphapose_ros.pipeline import PosePipeline
 
     truth, labelled = read_truth(Path(args.truth))
-    if args.weights:
-        config = replace(config, pose=replace(config.pose, weights=args.weights))
-    with open_source(args.video) as source:
-        if source.live:
-            raise InputError(f"{args.video}: expected a recording, got a live source")
-        pipeline = PosePipeline(config)
-        total = args.max_frames or source.frame_count
-        frames = progress(
-            islice(source, args.max_frames), total=total, unit=" frames", quiet=args.quiet
-        )
+    with recorded(args) as (_, frames):
+        pipeline = PosePipeline(with_pose_weights(config, args.weights))
         results = [pipeline(frame).tracks for frame in frames]
     if args.max_frames is not None:
         truth = truth[truth.frames < len(results)]

@@ -16,7 +16,6 @@ from alphapose_ros.cli.console import (
     Commands,
     add_command,
     add_pipeline_options,
-    progress,
     say,
     table,
     ticking,
@@ -27,6 +26,7 @@ from alphapose_ros.cli.eval_tracking import (
     run_tracking,
     write_numbers,
 )
+from alphapose_ros.cli.recordings import check_max_frames, recorded, with_pose_weights
 
 if TYPE_CHECKING:
     from alphapose_ros.config import PipelineConfig
@@ -133,8 +133,7 @@ def _check(args: argparse.Namespace) -> None:
     if args.what == "jitter":
         if not args.video:
             raise InputError("eval jitter: expected a recording, as in: eval jitter clip.mp4")
-        if args.max_frames is not None and args.max_frames < 1:
-            raise InputError(f"--max-frames: expected at least 1, got {args.max_frames}")
+        check_max_frames(args)
         return
     if args.video:
         raise InputError(f"eval {args.what}: expected no recording, got {args.video}")
@@ -168,8 +167,7 @@ def _pose(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:
     from alphapose_ros.pipeline import choose_device
     from alphapose_ros.pose.factory import create_estimator
 
-    if args.weights:
-        config = replace(config, pose=replace(config.pose, weights=args.weights))
+    config = with_pose_weights(config, args.weights)
     device = choose_device(config.device)
     estimator = create_estimator(config.pose, device, config.runtime_on(device))
     if args.detected and estimator.finds_people:
@@ -276,23 +274,12 @@ def _detector(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Repo
 
 
 def _jitter(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:
-    from itertools import islice
-
     from alphapose_ros.eval.jitter import measure_jitter, record_tracks
     from alphapose_ros.eval.report import Report
-    from alphapose_ros.io.sources import open_source
     from alphapose_ros.pipeline import PosePipeline
 
-    if args.weights:
-        config = replace(config, pose=replace(config.pose, weights=args.weights))
-    with open_source(args.video) as source:
-        if source.live:
-            raise InputError(f"{args.video}: expected a recording, got a live source")
-        pipeline = PosePipeline(config)
-        total = args.max_frames or source.frame_count
-        frames = progress(
-            islice(source, args.max_frames), total=total, unit=" frames", quiet=args.quiet
-        )
+    with recorded(args) as (source, frames):
+        pipeline = PosePipeline(with_pose_weights(config, args.weights))
         tracks, count = record_tracks(pipeline, frames)
         fps = source.fps
     title = (
