@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from alphapose_ros.base.affine import INPUT_HW
 from alphapose_ros.base.errors import require
+from alphapose_ros.models.onnx_folding import fold_padding
 
 OPSET = 17
 INPUT_NAME = "crops"
@@ -116,7 +117,7 @@ def onnx_bytes(
                 opset_version=opset,
                 **_tracing(),
             )
-            return written.read_bytes()
+            return fold_padding(written.read_bytes())
     finally:
         module.train(was_training)
 

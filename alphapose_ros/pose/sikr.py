@@ -63,7 +63,8 @@ def _confidence(logits: Tensor, tail_cut: float) -> tuple[Tensor, Tensor]:
     score = confidence.amax((-2, -1))
     if tail_cut > 0:
         floor = score[..., None, None] * tail_cut
-        confidence = confidence.where(confidence >= floor, confidence.new_zeros(()))
+        # A product: ONNX Runtime takes eight times as long for a choice between map and zero.
+        confidence = confidence * (confidence >= floor).to(confidence.dtype)
     return confidence, score
 
 

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images on the device: uploaded once, then letterboxed for detectors and cropped for pose.
+"""Images on a GPU: uploaded once, one below the other in a single tensor (the atlas).
 
-All cameras' images of one moment lie one below the other in a single tensor (the atlas), so that
-one sampling call cuts out all people of all cameras, whatever the images' sizes.
+One sampling call cuts out all people of all cameras, whatever the images' sizes.
 """
 
 from __future__ import annotations
@@ -16,16 +15,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from alphapose_ros.base import affine
-from alphapose_ros.base.errors import InputError
+from alphapose_ros.imaging.batch import ImageBatch, letterbox_scale, scaled_hw
 
 
-class ImageBatch:
-    """Images of one moment, float32 RGB in 0..255, on one device.
-
-    Attributes:
-        images: per image a view (3, H, W).
-        sizes_hw: per image (height, width).
-    """
+class ImageAtlas(ImageBatch):
+    """Float32 RGB in 0..255 on one device; made by :meth:`of`."""
 
     def __init__(
         self, atlas: Tensor, tops: Sequence[int], sizes_hw: Sequence[tuple[int, int]]
@@ -33,24 +27,13 @@ class ImageBatch:
         self._atlas = atlas
         self._tops = tuple(tops)
         self.sizes_hw = tuple(sizes_hw)
-        self.images = tuple(
+        self._images = tuple(
             atlas[0, :, top : top + h, :w] for top, (h, w) in zip(tops, sizes_hw, strict=True)
         )
 
     @classmethod
-    def upload(
-        cls, images: Sequence[NDArray[np.uint8]], device: torch.device | str = "cpu"
-    ) -> ImageBatch:
-        """Bring (H, W, 3) uint8 RGB images onto ``device``; bytes travel, floats are made there.
-
-        Raises:
-            InputError: an image of another type or shape.
-        """
-        for image in images:
-            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-                raise InputError(
-                    f"image: expected uint8 of shape (H, W, 3), got {image.dtype} {image.shape}"
-                )
+    def of(cls, images: Sequence[NDArray[np.uint8]], device: torch.device | str) -> ImageAtlas:
+        """(H, W, 3) uint8 images on ``device``: bytes travel, floats are made there."""
         sizes = [(int(i.shape[0]), int(i.shape[1])) for i in images]
         # One empty row between images and one empty column, so that a bilinear sample beyond an
         # edge mixes with zeros also where all images are a single pixel wide.
@@ -64,8 +47,10 @@ class ImageBatch:
             atlas[0, :, top : top + h, :w] = source.permute(2, 0, 1)
         return cls(atlas, tops[:-1], sizes)
 
-    def __len__(self) -> int:
-        return len(self.images)
+    @property
+    def images(self) -> tuple[Tensor, ...]:
+        """Per image a view (3, H, W)."""
+        return self._images
 
     @property
     def device(self) -> torch.device:
@@ -75,16 +60,12 @@ class ImageBatch:
     def letterbox(
         self, size_hw: tuple[int, int], pad: float = 114.0
     ) -> tuple[Tensor, list[float]]:
-        """All images scaled to fit ``size_hw``, top-left, the rest filled with ``pad``.
-
-        Returns:
-            (B, 3, h, w) float32 in 0..255 and per image the factor from image to letterbox.
-        """
+        """See the base class."""
         out = self._atlas.new_full((len(self), 3, *size_hw), pad)
         scales: list[float] = []
-        for row, (image, (h, w)) in enumerate(zip(self.images, self.sizes_hw, strict=True)):
-            scale = min(size_hw[0] / h, size_hw[1] / w)
-            size = max(1, round(h * scale)), max(1, round(w * scale))
+        for row, (image, image_hw) in enumerate(zip(self.images, self.sizes_hw, strict=True)):
+            scale = letterbox_scale(image_hw, size_hw)
+            size = scaled_hw(image_hw, scale)
             out[row, :, : size[0], : size[1]] = _resized(image, size)
             scales.append(scale)
         return out, scales
@@ -97,12 +78,7 @@ class ImageBatch:
         *,
         corners: bool = False,
     ) -> Tensor:
-        """Cut crop boxes (N, 4) out of images ``rows`` (N,), zeros outside: (N, 3, h, w), 0..255.
-
-        The boxes have the input's aspect (see :func:`base.affine.crop_boxes`); index k of the
-        output is the image point ``x1 + k * width / w``, AlphaPose's convention; with ``corners``
-        it is ``x1 + k * width / (w - 1)``, so that the last one lies on the box's edge (UDP).
-        """
+        """See the base class."""
         height, width = input_hw
         count = len(boxes)
         if count == 0:

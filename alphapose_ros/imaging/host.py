@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images on a CPU: OpenCV reads the pixels that a crop or a letterbox shows, and no others.
+
+A frame is never copied or made a float as a whole, so what an image costs hardly depends on its
+size. Samples are rounded to whole levels, and their positions to a 32nd of a pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from alphapose_ros.base import affine
+from alphapose_ros.imaging.batch import ImageBatch, letterbox_scale, scaled_hw
+
+
+class HostImages(ImageBatch):
+    """See :class:`~alphapose_ros.imaging.batch.ImageBatch`.
+
+    Args:
+        images: (H, W, 3) uint8 RGB; they are read until the batch is done with.
+    """
+
+    def __init__(self, images: Sequence[NDArray[np.uint8]]) -> None:
+        self._arrays = tuple(np.ascontiguousarray(image) for image in images)
+        self.sizes_hw = tuple((int(i.shape[0]), int(i.shape[1])) for i in images)
+
+    @property
+    def images(self) -> tuple[Tensor, ...]:
+        """Per image (3, H, W) float32 RGB in 0..255, made anew."""
+        return tuple(_planes(array[None])[0] for array in self._arrays)
+
+    @property
+    def device(self) -> torch.device:
+        """The CPU."""
+        return torch.device("cpu")
+
+    def letterbox(
+        self, size_hw: tuple[int, int], pad: float = 114.0
+    ) -> tuple[Tensor, list[float]]:
+        """See the base class."""
+        out = torch.full((len(self), 3, *size_hw), pad)
+        scales = [letterbox_scale(each, size_hw) for each in self.sizes_hw]
+        for row, (array, scale) in enumerate(zip(self._arrays, scales, strict=True)):
+            height, width = scaled_hw(self.sizes_hw[row], scale)
+            resized = np.empty((1, height, width, 3), np.uint8)
+            cv2.resize(array, (width, height), dst=resized[0], interpolation=cv2.INTER_LINEAR)
+            out[row, :, :height, :width] = _planes(resized)[0]
+        return out, scales
+
+    def crops(
+        self,
+        boxes: NDArray[np.float32],
+        rows: NDArray[np.integer],
+        input_hw: tuple[int, int] = affine.INPUT_HW,
+        *,
+        corners: bool = False,
+    ) -> Tensor:
+        """See the base class."""
+        height, width = input_hw
+        out = np.zeros((len(boxes), height, width, 3), np.uint8)
+        sides = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64)
+        across = sides[:, 0] / (width - corners)
+        # Boxes have the input's aspect: without corners one step serves both axes.
+        down = sides[:, 1] / (height - 1) if corners else across
+        for crop, box, row, dx, dy in zip(out, boxes, rows, across, down, strict=True):
+            if not self._reaches(box, int(row)):
+                continue  # OpenCV's positions would leave their 32 bits
+            to_image = np.array([[dx, 0, box[0]], [0, dy, box[1]]])
+            cv2.warpAffine(
+                self._arrays[row],
+                to_image,
+                (width, height),
+                dst=crop,
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            )
+        return _planes(out)
+
+    def _reaches(self, box: NDArray[np.float32], row: int) -> bool:
+        """Whether a crop shows any pixel of its image."""
+        height, width = self.sizes_hw[row]
+        shown = box[0] < width and box[1] < height and box[2] > -1 and box[3] > -1
+        return bool(shown)
+
+
+def _planes(pixels: NDArray[np.uint8]) -> Tensor:
+    """(N, h, w, 3) uint8 -> (N, 3, h, w) float32."""
+    owned = np.require(pixels, requirements=("C", "W"))
+    return (
+        torch.from_numpy(owned)
+        .permute(0, 3, 1, 2)
+        .to(torch.float32, memory_format=torch.contiguous_format)
+    )
