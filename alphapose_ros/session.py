@@ -2,7 +2,8 @@
 """Cameras in, results out: the newest image of each camera wins, one worker does the work.
 
 A camera that sends faster than the worker works has its waiting image replaced, never queued, so
-the age of what is worked on stays below one turn of the worker, at any input rate.
+the age of what is worked on stays below one turn of the worker, at any input rate. What has yet to
+be decoded is decoded when its turn comes: images that are replaced cost nothing.
 """
 
 from __future__ import annotations
@@ -31,6 +32,17 @@ class Pipeline(Protocol):
 
     def reset(self, camera: str | None = None) -> None:
         """Forget people."""
+
+
+class WaitingImage(Protocol):
+    """An image that is decoded only when its turn comes."""
+
+    @property
+    def camera(self) -> str:
+        """Which camera took it."""
+
+    def open(self) -> Frame | None:
+        """Decode it; None where that cannot be done, and somebody has said why."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,7 @@ class Session:
     ) -> None:
         self._pipeline, self._on_result, self._clock_ns = pipeline, on_result, clock_ns
         self._changed = threading.Condition()
-        self._mailboxes: dict[str, Frame] = {}
+        self._mailboxes: dict[str, Frame | WaitingImage] = {}
         self._actions: list[Callable[[], None]] = []
         self._statistics: dict[str, CameraStatistics] = {}
         self._finished_ns: dict[str, int] = {}
@@ -84,7 +96,7 @@ class Session:
         self._worker = threading.Thread(target=self._work, name="alphapose-worker", daemon=True)
         self._worker.start()
 
-    def submit(self, frame: Frame) -> None:
+    def submit(self, frame: Frame | WaitingImage) -> None:
         """Leave a camera's newest image; one that still waits is replaced. Never blocks."""
         with self._changed:
             if not self._open:
@@ -131,38 +143,49 @@ class Session:
                 self._changed.wait_for(lambda: self._mailboxes or self._actions or not self._open)
                 if not self._open:
                     return
-                frames, self._mailboxes = list(self._mailboxes.values()), {}
+                waiting, self._mailboxes = list(self._mailboxes.values()), {}
                 actions, self._actions = self._actions, []
             for action in actions:
                 with self._costing([], "a change between two images"):
                     action()
-            if frames:
-                self._turn(frames)
+            if waiting:
+                self._turn(waiting)
 
-    def _turn(self, frames: list[Frame]) -> None:
+    def _turn(self, waiting: list[Frame | WaitingImage]) -> None:
         """Work on the newest images of all cameras; an error costs the images it belongs to."""
         begun = self._clock_ns()
+        frames = list(self._opened(waiting))
+        if not frames:
+            return
         pairs: list[tuple[Frame, FrameResult]] = []
-        with self._costing(frames, "the pipeline"):
+        with self._costing([frame.camera for frame in frames], "the pipeline"):
             pairs = list(zip(frames, self._pipeline.process(frames), strict=True))
         for frame, result in pairs:
-            with self._costing([frame], "the result's receiver"):
+            with self._costing([frame.camera], "the result's receiver"):
                 self._on_result(frame, result)
                 self._note(frame, result, begun)
 
+    def _opened(self, waiting: list[Frame | WaitingImage]) -> Iterator[Frame]:
+        for image in waiting:
+            frame: Frame | None = None
+            with self._costing([image.camera], "decoding"):
+                frame = image if isinstance(image, Frame) else image.open()
+            if frame is not None:
+                yield frame
+
     @contextmanager
-    def _costing(self, frames: list[Frame], what: str) -> Iterator[None]:
-        """A live node outlives what is raised here; ``frames`` count as failed."""
+    def _costing(self, cameras: list[str], what: str) -> Iterator[None]:
+        """A live node outlives what is raised here; an image of each camera counts as failed."""
         try:
             yield
             return
         except AlphaPoseError as error:
-            log.error("%s: %s", ", ".join(f.camera for f in frames) or what, error)
+            log.error("%s: %s", ", ".join(cameras) or what, error)
         except Exception:  # a bug; it is logged whole
-            log.exception("%s: %s failed", ", ".join(f.camera for f in frames), what)
+            log.exception("%s: %s failed", ", ".join(cameras), what)
         with self._changed:
-            for frame in frames:
-                self._count(frame.camera, failed=1)
+            for camera in cameras:
+                self._count(camera, failed=1)
 
     def _note(self, frame: Frame, result: FrameResult, begun_ns: int) -> None:
         now = self._clock_ns()

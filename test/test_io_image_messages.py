@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.dds.types import MessageClasses, WireTypes
+from alphapose_ros.io import image_messages
 from alphapose_ros.io.image_messages import (
     compressed_message,
     decode_depth,
@@ -40,12 +41,18 @@ def message(encoding: str, pixels: np.ndarray, padding: int = 0) -> SimpleNamesp
     )
 
 
+@pytest.mark.parametrize("library", ["opencv", "numpy"])
 @given(st.sampled_from(sorted(ORDER)), st.integers(1, 9), st.integers(1, 9), st.integers(0, 5))
-def test_every_encoding_and_padding(encoding: str, height: int, width: int, padding: int) -> None:
+def test_every_encoding_and_padding(
+    library: str, encoding: str, height: int, width: int, padding: int
+) -> None:
     order = ORDER[encoding]
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (height, width, len(order)), np.uint8)
-    image = decode_image(message(encoding, pixels, padding))
+    with pytest.MonkeyPatch.context() as patch:
+        if library == "numpy":
+            patch.setattr(image_messages, "_opencv", lambda: None)
+        image = decode_image(message(encoding, pixels, padding))
     assert image.shape == (height, width, 3)
     assert image.dtype == np.uint8
     for channel, name in enumerate("rgb"):  # the slow obvious twin

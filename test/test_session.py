@@ -234,6 +234,48 @@ def test_a_pipeline_that_answers_too_little_is_a_failure_of_all_its_images() -> 
     assert counts == {"front": (1, 1), "rear": (0, 1)}
 
 
+class Undecoded:
+    """An image that counts how often it is opened."""
+
+    def __init__(self, number: int, opened: list[int], outcome: Frame | Exception | None) -> None:
+        self.camera, self._number, self._opened, self._outcome = "camera", number, opened, outcome
+
+    def open(self) -> Frame | None:
+        self._opened.append(self._number)
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
+
+
+def test_an_image_that_is_replaced_is_never_decoded() -> None:
+    pipeline, results, opened = Gate(), Results(), []
+    with running(pipeline, results) as session:
+        held_on_first(pipeline, session, frame(0))
+        for number in range(1, 100):
+            session.submit(Undecoded(number, opened, frame(number)))
+        let_through(pipeline)
+        results.wait_for(2)
+    assert results.stamps == [("camera", 0), ("camera", 99)]
+    assert opened == [99]
+
+
+def test_what_cannot_be_decoded_costs_its_own_image() -> None:
+    pipeline, results, opened = Gate(), Results(), []
+    with running(pipeline, results) as session:
+        held_on_first(pipeline, session, frame(0, "front"))
+        session.submit(Undecoded(1, opened, None))  # refused: its decoder said why
+        session.submit(frame(2, "rear"))
+        let_through(pipeline)
+        results.wait_for(2)
+        session.submit(Undecoded(3, opened, KeyError("a bug")))
+        until(lambda: session.statistics()["camera"].failed == 1)
+        session.submit(Undecoded(4, opened, frame(4)))
+        results.wait_for(3)
+    assert results.stamps == [("front", 0), ("rear", 2), ("camera", 4)]
+    found = session.statistics()["camera"]
+    assert (found.received, found.processed, found.dropped, found.failed) == (3, 1, 0, 1)
+
+
 def test_a_reset_comes_before_the_next_image_and_drops_the_waiting_one() -> None:
     pipeline, results = Gate(), Results()
     with running(pipeline, results) as session:

@@ -10,7 +10,7 @@ from alphapose_ros.dds.names import NodeNames
 from alphapose_ros.dds.participant import Participant
 from alphapose_ros.dds.types import CdrSample
 from alphapose_ros.front.config import CameraTopics, NodeConfig
-from alphapose_ros.front.intake import ImageIntake, LiveFrame
+from alphapose_ros.front.intake import ImageIntake, LiveImage
 from alphapose_ros.front.topics import camera_info_topic, image_topic
 
 IMAGE = "sensor_msgs/msg/Image"
@@ -24,7 +24,7 @@ class CameraInput:
 
     Args:
         participant, config, names, camera: where to listen.
-        submit: takes a frame; never blocks.
+        submit: takes an image; never blocks.
         reset: called with the camera's name when its clock was set back.
     """
 
@@ -34,7 +34,7 @@ class CameraInput:
         config: NodeConfig,
         names: NodeNames,
         camera: CameraTopics,
-        submit: Callable[[LiveFrame], None],
+        submit: Callable[[LiveImage], None],
         reset: Callable[[str], None],
     ) -> None:
         self.mixed_publishers = False  # one of them once offered best effort only

@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from alphapose_ros.base.errors import InputError
-from alphapose_ros.base.records import Frame, ImageArray, Intrinsics
+from alphapose_ros.base.records import Frame, Intrinsics
 from alphapose_ros.front.throttle import Throttle
-from alphapose_ros.io.image_messages import decode_image, intrinsics_of
-from alphapose_ros.io.stamps import StampGuard
+from alphapose_ros.io.image_messages import Pixels, checked_image, intrinsics_of
+from alphapose_ros.io.stamps import StampGuard, StampVerdict
 from alphapose_ros.output.messages import stamp_of
 
 logger = logging.getLogger("alphapose_ros.node")
@@ -32,6 +34,19 @@ class LiveFrame(Frame):
     received_s: float = 0.0
 
 
+@dataclass(frozen=True)
+class LiveImage:
+    """An image whose message was checked, and which is decoded when its turn comes.
+
+    Attributes:
+        camera: its name.
+        open: decodes it on the session's thread; None where that fails, which was counted.
+    """
+
+    camera: str
+    open: Callable[[], LiveFrame | None]
+
+
 @dataclass
 class InputCounts:
     """What became of a camera's images before the session saw them."""
@@ -44,28 +59,28 @@ class InputCounts:
 
 
 class ImageIntake:
-    """Judges and decodes what one camera sends; the front calls it on one thread.
+    """Judges what one camera sends; the front calls it on one thread, the session on another.
 
     Args:
         camera: its name.
         topic: of the images, for the log.
-        submit: takes a frame; never blocks.
+        submit: takes an image; never blocks.
         reset: called with the camera's name when its clock was set back.
         rectified: the images are rectified: camera_info's P holds, not K.
         clock_ns: what stands in for the stamp of an image without one.
-        decode: message -> (H, W, 3) uint8 RGB.
+        check: message -> what decodes it; raises InputError at once where that is cheap to see.
     """
 
     def __init__(
         self,
         camera: str,
         topic: str,
-        submit: Callable[[LiveFrame], None],
+        submit: Callable[[LiveImage], None],
         reset: Callable[[str], None],
         *,
         rectified: bool = False,
         clock_ns: Callable[[], int] = time.time_ns,
-        decode: Callable[[Any], ImageArray] = decode_image,
+        check: Callable[[Any], Pixels] = checked_image,
     ) -> None:
         self.camera, self.topic, self.counts = camera, topic, InputCounts()
         self.refusal = ""  # why the last refused image was refused
@@ -73,7 +88,8 @@ class ImageIntake:
         self.age_s = 0.0  # of the last image when it came, by its stamp
         self.intrinsics: Intrinsics | None = None
         self._submit, self._reset, self._clock_ns = submit, reset, clock_ns
-        self._rectified, self._decode = rectified, decode
+        self._rectified, self._check = rectified, check
+        self._lock = threading.Lock()  # refusals come from both threads
         self._guard, self._throttle = StampGuard(), Throttle()
 
     def listen(self) -> None:
@@ -86,7 +102,7 @@ class ImageIntake:
         self.counts.received += 1 + superseded
         self.counts.superseded += superseded
         try:
-            image = self._decode(message)
+            pixels = self._check(message)
         except InputError as error:
             self.refuse(error)
             return
@@ -102,21 +118,31 @@ class ImageIntake:
             self.counts.clock_changes += 1
             logger.warning("%s: the camera's clock was set back; tracks start over", self.topic)
             self._reset(self.camera)
-        self._submit(
-            LiveFrame(
-                image,
-                verdict.stamp_ns,
-                self.camera,
-                message.header.frame_id,
-                intrinsics=self._matching_intrinsics(image.shape[:2]),
-                header_stamp_ns=0 if verdict.missing else verdict.stamp_ns,
-                received_s=self.heard_s,
-            )
+        frame = partial(self._frame, pixels, message.header.frame_id, verdict, self.heard_s)
+        self._submit(LiveImage(self.camera, frame))
+
+    def _frame(
+        self, pixels: Pixels, frame_id: str, verdict: StampVerdict, received_s: float
+    ) -> LiveFrame | None:
+        try:
+            image = pixels()
+        except InputError as error:
+            self.refuse(error)
+            return None
+        return LiveFrame(
+            image,
+            verdict.stamp_ns,
+            self.camera,
+            frame_id,
+            intrinsics=self._matching_intrinsics(image.shape[:2]),
+            header_stamp_ns=0 if verdict.missing else verdict.stamp_ns,
+            received_s=received_s,
         )
 
     def refuse(self, error: InputError) -> None:
         """Count an image that cannot be used and say why."""
-        self.counts.refused += 1
+        with self._lock:
+            self.counts.refused += 1
         self.refusal = str(error)
         # The kind of fault is the key: its numbers differ from image to image.
         self.complain(str(error).partition(":")[0], f"{self.topic}: image refused: {error}")

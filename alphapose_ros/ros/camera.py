@@ -14,7 +14,7 @@ from alphapose_ros.base.records import FrameResult, Spatial
 from alphapose_ros.base.transform import RigidTransform
 from alphapose_ros.front.config import CameraTopics, NodeConfig
 from alphapose_ros.front.health import WARN, CameraHealth, Health, Trouble
-from alphapose_ros.front.intake import LiveFrame
+from alphapose_ros.front.intake import LiveFrame, LiveImage
 from alphapose_ros.front.results import CameraResults
 from alphapose_ros.front.topics import output_name
 from alphapose_ros.ros.camera_input import CameraInput
@@ -41,7 +41,7 @@ class RosCamera:
         config: NodeConfig,
         camera: CameraTopics,
         skeleton: Any,
-        submit: Callable[[LiveFrame], None],
+        submit: Callable[[LiveImage], None],
         reset: Callable[[str], None],
         transforms: Transforms | None,
     ) -> None:

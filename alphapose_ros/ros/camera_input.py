@@ -11,9 +11,9 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from alphapose_ros.base.records import FloatArray
 from alphapose_ros.front.config import CameraTopics, NodeConfig
-from alphapose_ros.front.intake import ImageIntake, LiveFrame
+from alphapose_ros.front.intake import ImageIntake, LiveImage
 from alphapose_ros.front.topics import camera_info_topic, depth_topic, image_topic
-from alphapose_ros.ros.decoding import decode_any
+from alphapose_ros.ros.decoding import checked_any
 from alphapose_ros.ros.depth import DepthInput
 from alphapose_ros.ros.subscription import AdaptiveSubscription
 
@@ -38,7 +38,7 @@ class CameraInput:
 
     Args:
         node, config, camera: where to listen.
-        submit: takes a frame; never blocks.
+        submit: takes an image; never blocks.
         reset: called with the camera's name when its clock was set back.
     """
 
@@ -47,7 +47,7 @@ class CameraInput:
         node: Node,
         config: NodeConfig,
         camera: CameraTopics,
-        submit: Callable[[LiveFrame], None],
+        submit: Callable[[LiveImage], None],
         reset: Callable[[str], None],
     ) -> None:
         self._node, self._config = node, config
@@ -61,7 +61,7 @@ class CameraInput:
             reset,
             rectified=config.image_is_rectified,
             clock_ns=lambda: int(node.get_clock().now().nanoseconds),
-            decode=decode_any,
+            check=checked_any,
         )
         depth = depth_topic(camera, names)
         self.depth = DepthInput(node, depth, config.reliability, self.intake) if depth else None

@@ -9,19 +9,19 @@ import numpy as np
 
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import ImageArray
-from alphapose_ros.io.image_messages import ENCODINGS, decode_image
+from alphapose_ros.io.image_messages import ENCODINGS, Pixels, checked_image
 
 
-def decode_any(message: Any) -> ImageArray:
-    """(H, W, 3) uint8 RGB of an ``Image`` or ``CompressedImage``.
+def checked_any(message: Any) -> Pixels:
+    """(H, W, 3) uint8 RGB of an ``Image`` or ``CompressedImage``, made when called.
 
     Raises:
-        InputError: a damaged image, or an encoding that nobody here can read.
+        InputError: a damaged image, or, when called, an encoding that nobody here can read.
     """
     encoding = getattr(message, "encoding", None)
     if encoding is None or encoding in ENCODINGS:
-        return decode_image(message)
-    return _by_cv_bridge(message)
+        return checked_image(message)
+    return lambda: _by_cv_bridge(message)
 
 
 def _by_cv_bridge(message: Any) -> ImageArray:
