@@ -14,7 +14,14 @@ import torch
 from numpy.typing import NDArray
 
 from alphapose_ros.base.errors import ConfigError
-from alphapose_ros.base.records import Appearance, Frame, FrameResult, Header, Poses
+from alphapose_ros.base.records import (
+    Appearance,
+    Detections,
+    Frame,
+    FrameResult,
+    Header,
+    Poses,
+)
 from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.config import PipelineConfig
 from alphapose_ros.detection.factory import create_detector
@@ -25,6 +32,7 @@ from alphapose_ros.pose.factory import create_estimator
 from alphapose_ros.pose.nms import PoseNms
 from alphapose_ros.reid.factory import create_embedder
 from alphapose_ros.tracking.camera_motion import CameraMotion
+from alphapose_ros.tracking.expectation import Expectation
 from alphapose_ros.tracking.gallery import Gallery
 from alphapose_ros.tracking.identities import IdentitySource
 from alphapose_ros.tracking.tracker import Tracker
@@ -63,6 +71,7 @@ class PosePipeline:
         if config.tracker.camera_motion:
             CameraMotion()  # says now, not at the first image, that OpenCV is missing
         self._trackers: dict[str, Tracker] = {}
+        self._detected_ns: dict[str, int] = {}  # stamp of the detector's last look, by camera
 
     @classmethod
     def from_config(cls, config: PipelineConfig | Path | str) -> PosePipeline:
@@ -92,13 +101,17 @@ class PosePipeline:
         watch = _Stopwatch()
         batch = ImageBatch.upload([frame.image for frame in frames], self.device)
         watch.lap("upload")
-        detections = self.detector(batch)
+        expected = [self._expectation(frame) for frame in frames]
+        detections = self._detections(batch, frames, expected)
         watch.lap("detect")
         candidates = self.estimator(batch, detections)
         watch.lap("pose")
-        poses = [self.nms(each) for each in candidates]
+        poses = [
+            self.nms(each.found(found, self.config.tracker) if each else found)
+            for found, each in zip(candidates, expected, strict=True)
+        ]
         watch.lap("nms")
-        looks = self._appearance(batch, poses)
+        looks = self._appearance(batch, frames, poses)
         if self.embedder:
             watch.lap("reid")
         tracks = [
@@ -122,6 +135,7 @@ class PosePipeline:
         for name, tracker in self._trackers.items():
             if camera in (None, name):
                 tracker.reset()
+                self._detected_ns.pop(name, None)
                 self._motions.pop(name, None)
 
     def reconfigure(self, config: PipelineConfig) -> None:
@@ -150,11 +164,41 @@ class PosePipeline:
         batch = ImageBatch.upload([np.zeros((*size_hw, 3), np.uint8)], self.device)
         self.estimator(batch, self.detector(batch))
 
+    def _expectation(self, frame: Frame) -> Expectation | None:
+        """Where people are expected; None where it is the detector's turn to say."""
+        interval_ns = self.config.detector.interval_s * 1e9
+        last_ns = self._detected_ns.get(frame.camera)
+        if not interval_ns or last_ns is None or self.estimator.finds_people:
+            return None
+        if not 0 <= frame.stamp_ns - last_ns < interval_ns:
+            return None
+        return self._tracker(frame.camera).expectation(frame.stamp_ns)
+
+    def _detections(
+        self, batch: ImageBatch, frames: Sequence[Frame], expected: Sequence[Expectation | None]
+    ) -> list[Detections]:
+        """The detector's boxes where it is due, else those expected."""
+        asked = [row for row, each in enumerate(expected) if each is None]
+        if asked:
+            part = batch if len(asked) == len(frames) else batch[asked]
+            detected = dict(zip(asked, self.detector(part), strict=True))
+            self._detected_ns.update({frames[r].camera: frames[r].stamp_ns for r in asked})
+        return [
+            each.detections if each is not None else detected[row]
+            for row, each in enumerate(expected)
+        ]
+
     def _appearance(
-        self, batch: ImageBatch, poses: Sequence[Poses]
+        self, batch: ImageBatch, frames: Sequence[Frame], poses: Sequence[Poses]
     ) -> Sequence[Appearance | None]:
-        """What everybody looks like; None where nothing embeds people."""
-        return self.embedder(batch, poses) if self.embedder else [None] * len(poses)
+        """What those look like who are worth a look; None where nothing embeds people."""
+        if not self.embedder:
+            return [None] * len(poses)
+        worth = [
+            self._tracker(frame.camera).worth_a_look(each, frame.stamp_ns)
+            for frame, each in zip(frames, poses, strict=True)
+        ]
+        return self.embedder(batch, poses, worth)
 
     def _camera_motion(self, frame: Frame, poses: Poses) -> NDArray[np.float64] | None:
         """How the background moved; None where nobody asks or it stands still."""

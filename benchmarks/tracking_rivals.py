@@ -40,6 +40,9 @@ def ours(buffer_s: float, *, looks: bool, moving: bool = True, **changes: Any) -
 
     def step(frame: CrowdFrame) -> Identities:
         appearance = frame.appearance if looks else None
+        if appearance is not None:  # as the pipeline does, which does not look at everybody
+            worth = tracker.worth_a_look(frame.poses, frame.stamp_ns)
+            appearance = dataclasses.replace(appearance, quality=appearance.quality * worth)
         motion = frame.motion if moving else None
         tracks = tracker.update(frame.poses, frame.stamp_ns, appearance, motion)
         out = np.zeros(len(frame.poses), np.int64)

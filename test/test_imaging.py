@@ -180,6 +180,24 @@ def test_images_come_back_as_they_went_in(way: str, tolerance: float) -> None:
 
 
 @TWO_WAYS
+def test_some_images_of_a_batch_are_a_batch(way: str, tolerance: float) -> None:
+    sources = images(SIZES)
+    box = affine.crop_boxes(np.array([[2, 2, 30, 40]], np.float32), INPUT)
+    part = uploaded(sources, way)[[3, 0]]
+    assert part.sizes_hw == (SIZES[3], SIZES[0])
+    for row, source in enumerate((sources[3], sources[0])):
+        alone = uploaded([source], way)
+        torch.testing.assert_close(
+            part.crops(box, np.array([row]), INPUT),
+            alone.crops(box, np.array([0]), INPUT),
+            atol=1e-2,
+            rtol=0,
+        )
+        np.testing.assert_array_equal(to_hwc(part.images[row]), source)
+    assert len(part[[]]) == 0
+
+
+@TWO_WAYS
 def test_read_only_and_turned_memory_is_taken_without_a_warning(
     way: str, tolerance: float, recwarn
 ) -> None:

@@ -235,3 +235,46 @@ def test_lost_people_reach_the_message_while_asked_for(astronaut: Image) -> None
     assert (person.id, person.state) == (1, 3)
     assert not np.asarray(person.keypoints).reshape(-1, 3)[:, 2].any()
     assert len(tracked(Frame(black, 2_000_000_000)).tracks) == 0
+
+
+class Counting:
+    """A detector that says how many images it was asked about."""
+
+    def __init__(self, detector: object) -> None:
+        self.detector, self.images = detector, 0
+
+    def __call__(self, batch: ImageBatch) -> object:
+        self.images += len(batch)
+        return self.detector(batch)  # type: ignore[operator]
+
+
+def test_between_two_looks_of_the_detector_people_are_where_they_are_expected(
+    pipeline, astronaut: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two cameras, the second later: each has its own turn."""
+    counting = Counting(pipeline.detector)
+    monkeypatch.setattr(pipeline, "detector", counting)
+    every = [r for frame in frames(astronaut, 12) for r in [pipeline(frame)]][-1]
+    assert counting.images == 12
+    pipeline.reset()
+    pipeline._trackers.clear()
+    sparing = replace(pipeline.config, detector=replace(pipeline.config.detector, interval_s=0.5))
+    monkeypatch.setattr(pipeline, "config", sparing)
+    counting.images = 0
+    for front in frames(astronaut, 12, "front"):
+        (found,) = pipeline.process([front])
+    assert 3 <= counting.images <= 7  # until she is confirmed, then twice a second
+    np.testing.assert_allclose(found.tracks.poses.boxes, every.tracks.poses.boxes, atol=12)
+    moved = found.tracks.poses.keypoints - every.tracks.poses.keypoints
+    assert np.median(np.linalg.norm(moved, axis=-1)) < 4
+    assert found.tracks.ids.all()
+    before = counting.images
+    nobody = Frame(np.zeros_like(astronaut), 12 * SECOND // 10, "front")
+    newcomer = frames(astronaut, 1, "rear", 12)[0]
+    gone, new = pipeline.process([nobody, newcomer])
+    assert counting.images in (before + 1, before + 2)  # the rear camera's, and the front's if due
+    assert (len(gone.tracks), len(new.tracks)) == (0, 1)
+    (gone,) = pipeline.process([replace(nobody, stamp_ns=13 * SECOND // 10)])
+    assert len(gone.tracks) == 0
+    pipeline.process([replace(nobody, stamp_ns=14 * SECOND // 10)])
+    assert counting.images >= before + 3  # nobody is followed: the detector looks

@@ -88,6 +88,28 @@ def test_rows_stay_with_their_images() -> None:
     assert found[1].embeddings.shape == (0, 3)
 
 
+@pytest.mark.parametrize("guided", [True, False])
+def test_only_those_asked_for_are_embedded(guided: bool) -> None:
+    red, green, blue = (10, 10, 40, 70), (30, 10, 60, 70), (20, 20, 50, 80)
+    batch = ImageBatch.upload([painted({red: (255, 0, 0)}), painted({blue: (0, 0, 255)})])
+    poses = [people([red, green]), people([blue])]
+    all_seen, network = Colour(), Colour()
+    everybody = embedder(all_seen, guided=guided)(batch, poses)
+    wanted = [np.array([False, True]), np.array([True])]
+    found = embedder(network, guided=guided)(batch, poses, wanted)
+    torch.testing.assert_close(network.seen[0], all_seen.seen[0][1:])  # neighbours are drawn too
+    assert [each.quality.tolist() for each in found] == [
+        [0, everybody[0].quality[1]], [everybody[1].quality[0]]
+    ]  # fmt: skip
+    np.testing.assert_array_equal(found[0].embeddings[1], everybody[0].embeddings[1])
+    assert not found[0].embeddings[0].any()
+    nobody = [np.zeros(2, bool), np.zeros(1, bool)]
+    unseen = Colour()
+    found = embedder(unseen, guided=guided)(batch, poses, nobody)
+    assert unseen.seen == []
+    assert [len(each) for each in found] == [2, 1]
+
+
 def test_nobody_costs_no_call() -> None:
     network = Colour()
     batch = ImageBatch.upload([painted({})])

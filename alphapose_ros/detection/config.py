@@ -40,6 +40,8 @@ class DetectorConfig:
         nms_iou: overlap above which the lower score of two boxes is dropped, in [0, 1].
         max_people: most people per image, the best scores first.
         min_box_px: least shorter side of a box in the image, px.
+        interval_s: look for people this often at most; in images between, boxes are where the
+            people followed are expected, and newcomers wait, s. 0: in every image.
     """
 
     name: str = setting("yolox", choices=DETECTOR_NAMES, live=False)
@@ -51,6 +53,7 @@ class DetectorConfig:
     nms_iou: float = setting(0.65, low=0, high=1)
     max_people: int = setting(30, low=1)
     min_box_px: float = setting(6.0, low=0)
+    interval_s: float = setting(0.0, low=0)
 
     def __post_init__(self) -> None:
         check_settings(self, "detector")

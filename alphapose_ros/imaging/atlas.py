@@ -47,6 +47,11 @@ class ImageAtlas(ImageBatch):
             atlas[0, :, top : top + h, :w] = source.permute(2, 0, 1)
         return cls(atlas, tops[:-1], sizes)
 
+    def __getitem__(self, rows: Sequence[int]) -> ImageAtlas:
+        """See the base class."""
+        sizes = [self.sizes_hw[row] for row in rows]
+        return ImageAtlas(self._atlas, [self._tops[row] for row in rows], sizes)
+
     @property
     def images(self) -> tuple[Tensor, ...]:
         """Per image a view (3, H, W)."""

@@ -55,6 +55,10 @@ class ImageBatch(ABC):
     def __len__(self) -> int:
         return len(self.sizes_hw)
 
+    @abstractmethod
+    def __getitem__(self, rows: Sequence[int]) -> ImageBatch:
+        """The images of these rows; the same pixels."""
+
     @property
     @abstractmethod
     def images(self) -> tuple[Tensor, ...]:

@@ -30,6 +30,10 @@ class HostImages(ImageBatch):
         self._arrays = tuple(np.ascontiguousarray(image) for image in images)
         self.sizes_hw = tuple((int(i.shape[0]), int(i.shape[1])) for i in images)
 
+    def __getitem__(self, rows: Sequence[int]) -> HostImages:
+        """See the base class."""
+        return HostImages([self._arrays[row] for row in rows])
+
     @property
     def images(self) -> tuple[Tensor, ...]:
         """Per image (3, H, W) float32 RGB in 0..255, made anew."""

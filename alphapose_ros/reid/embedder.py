@@ -21,6 +21,7 @@ from alphapose_ros.reid.config import ReidConfig
 from alphapose_ros.reid.render import GuidanceRenderer, with_others
 
 FloatArray = NDArray[np.float32]
+BoolArray = NDArray[np.bool_]
 Network = Callable[[Tensor], tuple[Tensor, ...]]
 _NOBODY = 0.05  # of an embedding's quality where not a single body joint is seen
 
@@ -57,29 +58,40 @@ class Embedder:
         """Take over what quality means; the network and its crops stay."""
         self.config = config
 
-    def __call__(self, batch: ImageBatch, poses: Sequence[Poses]) -> list[Appearance]:
-        """The people of every image; images may have nobody."""
-        counts = [len(each) for each in poses]
-        if not sum(counts):
-            return [self._nobody() for _ in poses]
-        everybody = np.concatenate([each.boxes for each in poses])
-        crops = affine.crop_boxes(everybody, self.network.input_hw, self.config.padding)
-        rows = np.repeat(np.arange(len(poses)), counts)
+    def __call__(
+        self, batch: ImageBatch, poses: Sequence[Poses], wanted: Sequence[BoolArray] | None = None
+    ) -> list[Appearance]:
+        """The people of every image; images may have nobody.
+
+        Args:
+            batch: the images.
+            poses: per image.
+            wanted: per image (N,) whom to embed, the others get quality 0; None: everybody.
+        """
+        if not poses:
+            return []
+        if wanted is None:
+            wanted = [np.ones(len(each), bool) for each in poses]
+        counts = [int(each.sum()) for each in wanted]
         stops = np.cumsum(counts)[:-1]
-        guidance = [
-            self._guidance(each, part)
-            for each, part in zip(poses, np.split(crops, stops), strict=True)
-        ]
-        maps = torch.cat(guidance) if self.network.guided else None
+        chosen = [each.boxes[who] for each, who in zip(poses, wanted, strict=True)]
+        crops = affine.crop_boxes(
+            np.concatenate([np.zeros((0, 4), np.float32), *chosen]),
+            self.network.input_hw,
+            self.config.padding,
+        )
+        rows = np.repeat(np.arange(len(poses)), counts)
+        maps = None
+        if self.network.guided and len(crops):
+            parts = zip(poses, wanted, np.split(crops, stops), strict=True)
+            maps = torch.cat([self._guidance(each, who, part) for each, who, part in parts])
         embeddings = self._run(
             len(crops),
             lambda part: batch.crops(crops[part], rows[part], self.network.input_hw),
             maps,
         )
-        return [
-            Appearance(found, self.quality(each))
-            for found, each in zip(np.split(embeddings, stops), poses, strict=True)
-        ]
+        found = zip(np.split(embeddings, stops), poses, wanted, strict=True)
+        return [self._appearance(part, each, who) for part, each, who in found]
 
     def embed_crops(
         self,
@@ -132,18 +144,26 @@ class Embedder:
             found.append(embeddings.float().cpu().numpy())
         return np.concatenate(found).astype(np.float32)
 
-    def _guidance(self, poses: Poses, crops: FloatArray) -> Tensor:
-        """(n, 6, h, w) of one image's people in their crops."""
-        renderer = self._renderer(poses.skeleton)
-        points = points_in_crops(poses.keypoints, crops, self.network.input_hw)
-        own = renderer(torch.from_numpy(points), torch.from_numpy(poses.scores))
-        return with_others(own, self._others(poses, crops, renderer))
+    def _appearance(self, embeddings: FloatArray, poses: Poses, who: BoolArray) -> Appearance:
+        """One image's rows: unit vectors of those who were embedded, nothing of the others."""
+        everybody = np.zeros((len(poses), self.network.dim), np.float32)
+        everybody[who] = embeddings
+        return Appearance(everybody, self.quality(poses) * who)
 
-    def _others(self, poses: Poses, crops: FloatArray, renderer: GuidanceRenderer) -> Tensor:
+    def _guidance(self, poses: Poses, who: BoolArray, crops: FloatArray) -> Tensor:
+        """(n, 6, h, w) of those of one image's people whose ``crops`` (n, 4) these are."""
+        renderer, mine = self._renderer(poses.skeleton), poses[who]
+        points = points_in_crops(mine.keypoints, crops, self.network.input_hw)
+        own = renderer(torch.from_numpy(points), torch.from_numpy(mine.scores))
+        return with_others(own, self._others(poses, who, crops, renderer))
+
+    def _others(
+        self, poses: Poses, who: BoolArray, crops: FloatArray, renderer: GuidanceRenderer
+    ) -> Tensor:
         """(n, h, w): for each crop the highest map of the other people who reach into it."""
-        out = torch.zeros((len(poses), *renderer.map_hw))
+        out = torch.zeros((len(crops), *renderer.map_hw))
         near = box_iou(crops, poses.boxes) > 0
-        np.fill_diagonal(near, False)
+        near[np.arange(len(crops)), np.flatnonzero(who)] = False
         mine, theirs = np.nonzero(near)
         if len(mine) == 0:
             return out
@@ -158,9 +178,6 @@ class Embedder:
         if skeleton.name not in self._renderers:
             self._renderers[skeleton.name] = GuidanceRenderer(skeleton, self.network.input_hw)
         return self._renderers[skeleton.name]
-
-    def _nobody(self) -> Appearance:
-        return Appearance(np.zeros((0, self.network.dim), np.float32), np.zeros(0, np.float32))
 
 
 def points_in_crops(

@@ -21,12 +21,18 @@ def canonical(poses: Poses) -> list[int]:
 
 def credible(poses: Poses, config: TrackerConfig) -> NDArray[np.bool_]:
     """(N,) detections that may begin a track or confirm one: sure boxes around sure joints."""
-    body = np.sort(poses.scores[:, compared_joints(poses.skeleton)], axis=1)[:, ::-1]
-    known = (body > 0).sum(1, keepdims=True)
-    better_half = np.arange(body.shape[1]) < (known + 1) // 2
-    mean = (body * better_half).sum(1) / np.maximum(better_half.sum(1), 1)
+    mean = pose_confidence(poses.scores[:, compared_joints(poses.skeleton)])
     sure: NDArray[np.bool_] = poses.box_scores >= config.start_score
     return sure & (mean >= config.start_pose_score)
+
+
+def pose_confidence(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N,) mean of the better half of the taught joints (N, J): who is close shows no legs."""
+    body = np.sort(scores, axis=1)[:, ::-1]
+    known = (body > 0).sum(1, keepdims=True)
+    better_half = np.arange(body.shape[1]) < (known + 1) // 2
+    mean: NDArray[np.float32] = (body * better_half).sum(1) / np.maximum(better_half.sum(1), 1)
+    return mean
 
 
 def births(taken: Collection[int], poses: Poses, config: TrackerConfig) -> list[int]:

@@ -36,6 +36,8 @@ class TrackerConfig:
         appearance_similarity: least cosine of embeddings in the stage of appearance, and of
             whoever was out of sight.
         appearance_veto: least cosine of embeddings in every other stage, where they are known.
+        look_interval_s: who walks alone is looked at again after this long at most, s; 0: in every
+            image. Whoever is new, lost or near somebody is looked at in any case.
         match_similarity: least similarity of the first stage.
         rematch_similarity: least similarity of the second stage (leftovers and lost people).
         low_similarity: least overlap of the stage of low scores.
@@ -79,6 +81,7 @@ class TrackerConfig:
     appearance_weight: float = setting(1.0, low=0)
     appearance_similarity: float = setting(0.5, low=0, high=1)
     appearance_veto: float = setting(0.4, low=0, high=1)
+    look_interval_s: float = setting(0.5, low=0)
     match_similarity: float = setting(0.3, low=0, high=1)
     rematch_similarity: float = setting(0.35, low=0, high=1)
     low_similarity: float = setting(0.5, low=0, high=1)

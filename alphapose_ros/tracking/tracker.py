@@ -21,6 +21,8 @@ from alphapose_ros.tracking.association import Cues, Match, Stage, cascade
 from alphapose_ros.tracking.births import births, canonical, credible
 from alphapose_ros.tracking.config import TrackerConfig
 from alphapose_ros.tracking.costs import crowding
+from alphapose_ros.tracking.due import due
+from alphapose_ros.tracking.expectation import Expectation, expectation
 from alphapose_ros.tracking.gallery import Answer, Gallery
 from alphapose_ros.tracking.identities import IdentitySource
 from alphapose_ros.tracking.kalman import BoxMotion, KalmanFilter
@@ -67,6 +69,20 @@ class Tracker:
         """Other parameters from the next image on; nobody is forgotten."""
         self.config, self._filter = config, KalmanFilter(config)
 
+    def worth_a_look(self, poses: Poses, stamp_ns: int) -> NDArray[np.bool_]:
+        """(N,) which of an image's poses to embed before :meth:`update`; changes nothing."""
+        predicted = self._predicted(stamp_ns).boxes
+        return due(self._people, predicted, poses, stamp_ns, self.config.look_interval_s)
+
+    def expectation(self, stamp_ns: int) -> Expectation | None:
+        """Where everybody should be, if that can stand in for a detector; changes nothing."""
+        predicted = self._predicted(stamp_ns).boxes
+        return expectation(self._people, predicted, stamp_ns, self.config)
+
+    def _predicted(self, stamp_ns: int) -> BoxMotion:
+        dt = 0.0 if self._stamp_ns is None else max(stamp_ns - self._stamp_ns, 0) / 1e9
+        return self._filter.predict(self._motion, dt)
+
     def update(
         self,
         poses: Poses,
@@ -79,7 +95,7 @@ class Tracker:
         Args:
             poses: of the image, possibly none. Their order has no influence.
             stamp_ns: time of the image, later than the one before.
-            appearance: of the same rows as ``poses``.
+            appearance: of the same rows as ``poses``; quality 0 where nobody looked.
             motion: (2, 3) how the background moved since the image before, px there -> px here.
 
         Returns:
@@ -185,6 +201,7 @@ class Tracker:
             person = self._people[m.person]
             person.box = box
             person.keypoints, person.scores = poses.keypoints[m.row], poses.scores[m.row]
+            person.box_score = float(poses.box_scores[m.row])
             self._see(person, m, stamp_ns)
         present = set(seen)
         for person in (p for i, p in enumerate(self._people) if i not in present):
@@ -220,6 +237,7 @@ class Tracker:
                 box=box,
                 keypoints=poses.keypoints[row],
                 scores=poses.scores[row],
+                box_score=float(poses.box_scores[row]),
                 smoother=self._smoother(),
             )
             self._people.append(person)

@@ -34,11 +34,13 @@ class Tracklet:
         box: (4,) px xyxy, filtered, when last seen; ``keypoints`` belong to it.
         keypoints: (K, 2) px as last seen.
         scores: (K,) as last seen.
+        box_score: of the last detection.
         identity: 0 while tentative.
         state: TENTATIVE, TRACKED or LOST.
         hits: detections so far.
         confidence: [0, 1] that the identity is still the same person's.
         look: the person's appearance, as far as embeddings were given.
+        looked_ns: stamp of the last embedding that could be trusted at all.
         learned_ns: stamp of the last embedding that was offered as an exemplar.
         due_ns: stamp from which a tentative track had all that an identity takes.
         smoother: the joints' filter, where smoothing is on.
@@ -50,11 +52,13 @@ class Tracklet:
     box: FloatArray
     keypoints: FloatArray
     scores: FloatArray
+    box_score: float = 1.0
     identity: int = 0
     state: TrackState = TrackState.TENTATIVE
     hits: int = 1
     confidence: float = 0.0
     look: Look = field(default_factory=Look)
+    looked_ns: int | None = None
     learned_ns: int = 0
     due_ns: int | None = None
     smoother: OneEuroFilter | None = None
@@ -78,6 +82,9 @@ class Tracklet:
             alone: share of the box that nobody else covers; another's clothes are not learned.
             config: what is alike.
         """
+        if quality <= 0:
+            return
+        self.looked_ns = self.seen_ns
         self.look.follow(embedding, quality * alone)
         if len(self.look.weights) and self.seen_ns - self.learned_ns < LEARN_EVERY_NS:
             return
