@@ -31,6 +31,7 @@ from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pose.factory import create_estimator
 from alphapose_ros.pose.nms import PoseNms
 from alphapose_ros.reid.factory import create_embedder
+from alphapose_ros.runtime.threads import use_threads
 from alphapose_ros.tracking.camera_motion import CameraMotion
 from alphapose_ros.tracking.expectation import Expectation
 from alphapose_ros.tracking.gallery import Gallery
@@ -55,8 +56,7 @@ class PosePipeline:
         config = config.resolved()
         self.config = config
         self.device = choose_device(config.device)
-        if config.threads:
-            torch.set_num_threads(config.threads)
+        use_threads(config.threads)
         runtime = config.runtime_on(self.device)
         self.estimator = create_estimator(config.pose, self.device, runtime)
         self.detector: Detector = (
