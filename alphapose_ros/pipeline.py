@@ -90,6 +90,14 @@ class PosePipeline:
         """Of every pose that comes out."""
         return self.estimator.skeleton
 
+    @property
+    def images_at_once(self) -> int | None:
+        """How many cameras' images are best processed together; None: as many as there are.
+
+        A CPU gains nothing by a batch, and each camera's answer would wait for all the others'.
+        """
+        return 1 if self.device.type == "cpu" else None
+
     def __call__(self, frame: Frame) -> FrameResult:
         """One image: detect, estimate, remove redundant poses, look, track."""
         return self.process([frame])[0]

@@ -76,6 +76,8 @@ class Session:
     Args:
         pipeline: see :class:`Pipeline`.
         on_result: called on the worker's thread with every frame and its result.
+        images_at_once: of different cameras in one turn, those first whose camera has waited
+            longest; None: all that wait.
         clock_ns: the clock of the stamps.
     """
 
@@ -84,9 +86,11 @@ class Session:
         pipeline: Pipeline,
         on_result: Callable[[Frame, FrameResult], None],
         *,
+        images_at_once: int | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._pipeline, self._on_result, self._clock_ns = pipeline, on_result, clock_ns
+        self._images_at_once = images_at_once
         self._changed = threading.Condition()
         self._mailboxes: dict[str, Frame | WaitingImage] = {}
         self._actions: list[Callable[[], None]] = []
@@ -143,7 +147,9 @@ class Session:
                 self._changed.wait_for(lambda: self._mailboxes or self._actions or not self._open)
                 if not self._open:
                     return
-                waiting, self._mailboxes = list(self._mailboxes.values()), {}
+                # A camera keeps its place while its image is replaced, and goes last after its turn.
+                turn = list(self._mailboxes)[: self._images_at_once]
+                waiting = [self._mailboxes.pop(camera) for camera in turn]
                 actions, self._actions = self._actions, []
             for action in actions:
                 with self._costing([], "a change between two images"):

@@ -24,6 +24,7 @@ class FakePipeline:
 
     skeleton = HALPE136
     device = "cpu"
+    images_at_once: int | None = None
 
     def __init__(self, delay_s: float = 0.0, keypoints: NDArray[Any] | None = None) -> None:
         self.delay_s, self.keypoints = delay_s, keypoints

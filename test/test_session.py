@@ -86,10 +86,13 @@ class Results:
 
 @contextmanager
 def running(
-    pipeline: Gate, results: Results, clock_ns: Callable[[], int] = lambda: 0
+    pipeline: Gate,
+    results: Results,
+    clock_ns: Callable[[], int] = lambda: 0,
+    images_at_once: int | None = None,
 ) -> Iterator[Session]:
     before = set(threading.enumerate())
-    session = Session(pipeline, results, clock_ns=clock_ns)
+    session = Session(pipeline, results, images_at_once=images_at_once, clock_ns=clock_ns)
     try:
         yield session
     finally:
@@ -139,6 +142,21 @@ def test_waiting_images_of_several_cameras_go_in_one_batch() -> None:
     ]
     assert session.statistics()["front"].dropped == 1
     assert session.statistics()["rear"].dropped == 0
+
+
+def test_cameras_take_turns_where_a_batch_gains_nothing() -> None:
+    """Whoever has waited longest is next, with its newest image."""
+    pipeline, results = Gate(), Results()
+    with running(pipeline, results, images_at_once=1) as session:
+        held_on_first(pipeline, session, frame(0, "front"))
+        for number, camera in enumerate(["rear", "front", "side", "front", "rear"], 1):
+            session.submit(frame(number, camera))
+        pipeline.allowed.release()
+        assert pipeline.entered.acquire(timeout=WAIT_S)  # with the rear camera's newest
+        session.submit(frame(6, "rear"))  # has had its turn: it goes last
+        let_through(pipeline)
+        results.wait_for(5)
+    assert results.stamps == [("front", 0), ("rear", 5), ("front", 4), ("side", 3), ("rear", 6)]
 
 
 def test_results_of_a_camera_keep_its_order_and_nothing_is_lost_without_pressure() -> None:

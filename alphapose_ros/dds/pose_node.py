@@ -60,7 +60,7 @@ class PoseNode:
             for camera in config.cameras
         }
         self._diagnostics = self._participant.publisher("/diagnostics", _DIAGNOSTICS)
-        self._session = Session(pipeline, self._on_result)
+        self._session = Session(pipeline, self._on_result, images_at_once=pipeline.images_at_once)
         self.inputs = {
             camera.name: CameraInput(
                 self._participant,

@@ -131,7 +131,10 @@ class PoseNode(LifecycleNode):
         pipeline_config, config = self.parameters.configs
         self._pipeline = self._make_pipeline(pipeline_config)
         self._session = Session(
-            self._pipeline, self._on_result, clock_ns=lambda: self.get_clock().now().nanoseconds
+            self._pipeline,
+            self._on_result,
+            images_at_once=self._pipeline.images_at_once,
+            clock_ns=lambda: self.get_clock().now().nanoseconds,
         )
         self._adapters = Adapters(self, config)
         needs_tf = config.target_frame or config.fixed_frame
