@@ -147,7 +147,7 @@ class Session:
                 self._changed.wait_for(lambda: self._mailboxes or self._actions or not self._open)
                 if not self._open:
                     return
-                # A camera keeps its place while its image is replaced, and goes last after its turn.
+                # A camera keeps its place while its image is replaced, and goes last afterwards.
                 turn = list(self._mailboxes)[: self._images_at_once]
                 waiting = [self._mailboxes.pop(camera) for camera in turn]
                 actions, self._actions = self._actions, []

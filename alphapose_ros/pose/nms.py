@@ -19,7 +19,7 @@ from alphapose_ros.pose.nms_similarity import (
     body_redundancy,
     person_sizes,
     valid_joints,
-    wholebody_similarity,
+    wholebody_redundancy,
 )
 
 FloatArray = NDArray[np.floating]
@@ -112,21 +112,24 @@ def body_nms(
 def wholebody_nms(poses: Poses, config: PoseNmsConfig) -> Poses:
     """Our form for skeletons with face and hands: relative lengths, fractions, weighted parts."""
     valid = valid_joints(poses.scores, config)
-    similarity = wholebody_similarity(
+    redundant = wholebody_redundancy(
         poses.keypoints, poses.scores, poses.boxes, poses.skeleton, config
     )
-    clusters = greedy_clusters(similarity > config.threshold, poses.person_scores)
+    clusters = greedy_clusters(redundant, poses.person_scores)
     clusters = clusters[valid[clusters.picks].any(1)]
-    kept = poses[clusters.picks]
     if not config.merge_radius:
-        return kept
-    radius = config.merge_radius * person_sizes(kept.boxes)
+        return poses[clusters.picks]
+    picks = clusters.picks
+    radius = config.merge_radius * person_sizes(poses.boxes[picks])
     keypoints, scores = merge(poses.keypoints, np.where(valid, poses.scores, 0), clusters, radius)
-    sure = valid[clusters.picks]  # joints that do not count stay as the pick has them
-    return replace(
-        kept,
-        keypoints=np.where(sure[..., None], keypoints, kept.keypoints),
-        scores=np.where(sure, scores, kept.scores),
+    sure = valid[picks]  # joints that do not count stay as the pick has them
+    return Poses(
+        np.where(sure[..., None], keypoints, poses.keypoints[picks]),
+        np.where(sure, scores, poses.scores[picks]),
+        poses.boxes[picks],
+        poses.box_scores[picks],
+        poses.source[picks],
+        poses.skeleton,
     )
 
 
@@ -140,12 +143,12 @@ def greedy_clusters(redundant: BoolArray, scores: FloatArray) -> Clusters:
     remaining = np.ones(len(scores), bool)
     picks: list[int] = []
     members: list[BoolArray] = []
-    for row in np.argsort(-scores, kind="stable"):
+    for row in np.argsort(-scores, kind="stable").tolist():
         if remaining[row]:
             taken = redundant[row] & remaining
             taken[row] = True
             remaining &= ~taken
-            picks.append(int(row))
+            picks.append(row)
             members.append(taken)
     return Clusters(
         np.array(picks, np.intp), np.array(members, bool).reshape(len(picks), len(scores))
@@ -166,17 +169,19 @@ def merge(
     Returns:
         Keypoints (P, K, 2) and scores (P, K), themselves weighted by the scores.
     """
-    out = keypoints[clusters.picks].copy()
-    out_scores = scores[clusters.picks].copy()
-    for i, (pick, member) in enumerate(zip(clusters.picks, clusters.members, strict=True)):
-        points, weight = keypoints[member], scores[member]
-        near = np.sqrt(((points - keypoints[pick]) ** 2).sum(-1)) <= radius[i]
-        weight = np.where(near, weight, 0)
-        total = weight.sum(0)
-        share = np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
-        out[i] = np.where((total > 0)[:, None], (share[..., None] * points).sum(0), out[i])
-        out_scores[i] = (share * scores[member]).sum(0)
-    return out, out_scores
+    members = clusters.members.astype(keypoints.dtype)
+    # A row is in one cluster at most: all are compared with their picks at once.
+    cluster = clusters.members.argmax(0) if len(clusters.picks) else np.zeros(0, np.intp)
+    rows = np.flatnonzero(clusters.members.any(0))
+    members, cluster = members[:, rows], cluster[rows]
+    centers = keypoints[clusters.picks]
+    apart = keypoints[rows] - centers[cluster]  # about the pick: the sums lose no digits
+    dx, dy = apart[..., 0], apart[..., 1]
+    weight = np.where(np.sqrt(dx * dx + dy * dy) <= radius[cluster, None], scores[rows], 0)
+    total = members @ weight
+    sums = members @ (weight * np.stack([dx, dy, scores[rows]]))  # (3, P, K)
+    moved_x, moved_y, mean = np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)
+    return centers + np.stack([moved_x, moved_y], -1), mean
 
 
 def _best(scores: FloatArray) -> FloatArray:

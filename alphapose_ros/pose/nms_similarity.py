@@ -17,8 +17,11 @@ from alphapose_ros.pose.nms_config import PoseNmsConfig
 
 FloatArray = NDArray[np.floating]
 BoolArray = NDArray[np.bool_]
+IndexArray = NDArray[np.intp]
 
 CHUNK_VALUES = 2_000_000  # pairs x joints held at a time: 16 MB of distances, however many people
+_FEW = 150  # pairs that are sooner looked at whole than sorted out
+_ROUNDING = 1e-4  # far above that of a sum of some hundred float32
 
 
 def body_redundancy(
@@ -70,24 +73,129 @@ def wholebody_similarity(
         skeleton: names the parts of the K joints.
         config: the parameters without ``body_`` in front.
     """
-    weights, tolerance = joint_weights(skeleton, config)
-    valid = valid_joints(scores, config)
-    weight = np.where(valid, weights, 0)  # (N, K)
-    complete = weight.sum(1)
-    size = person_sizes(boxes)
-    confidence = np.tanh(scores / config.confidence_scale)
+    people = _People(keypoints, scores, boxes, skeleton, config)
+    first, second = np.triu_indices(len(keypoints))
     out = np.zeros((len(keypoints),) * 2, np.float32)
-    for rows in _chunks(keypoints):
-        distance = _distances(keypoints[rows], keypoints)  # (P, N, K)
-        distance /= np.sqrt(size[rows, None] * size)[..., None] * tolerance
-        kernel = np.exp(distance / -config.spatial_scale)
+    out[first, second] = people.fraction(first, second, people.total(first, second))
+    return np.maximum(out, out.T)
+
+
+def wholebody_redundancy(
+    keypoints: FloatArray,
+    scores: FloatArray,
+    boxes: FloatArray,
+    skeleton: Skeleton,
+    config: PoseNmsConfig,
+) -> BoolArray:
+    """Where :func:`wholebody_similarity` exceeds ``threshold`` between two, (N, N), symmetric.
+
+    Most pairs are settled by bounds. A pair whose joints lie too far apart is not looked at; of
+    the others the joints of most weight, the body's, come first, and a pair that could not reach
+    the threshold if all its other joints coincided is done: few are left for face and hands.
+    """
+    people = _People(keypoints, scores, boxes, skeleton, config)
+    first, second = np.nonzero(np.triu(people.within_reach(), 1))
+    if len(first) > _FEW:
+        able = people.best(first, second) > config.threshold - _ROUNDING
+        first, second = first[able], second[able]
+    total = people.total(first, second)
+    alike = people.fraction(first, second, total) > config.threshold
+    out = np.zeros((len(keypoints),) * 2, bool)
+    out[first[alike], second[alike]] = True
+    return out | out.T
+
+
+class _People:
+    """What is known of each pose before it is compared; arguments as above."""
+
+    def __init__(
+        self,
+        keypoints: FloatArray,
+        scores: FloatArray,
+        boxes: FloatArray,
+        skeleton: Skeleton,
+        config: PoseNmsConfig,
+    ) -> None:
+        self._config = config
+        self._joint_weights, self._tolerance = joint_weights(skeleton, config)
+        self._weight = np.where(valid_joints(scores, config), self._joint_weights, 0)  # (N, K)
+        self._most = 1 + config.spatial_weight  # a joint's terms where two poses coincide
+        self._complete = self._weight.sum(1) * self._most
+        self._root = np.sqrt(person_sizes(boxes))
+        self._confidence = np.tanh(scores / config.confidence_scale)
+        self._points = np.ascontiguousarray(np.moveaxis(keypoints, -1, 0))  # (2, N, K)
+
+    def within_reach(self) -> BoolArray:
+        """(N, N) pairs that could exceed the threshold if all joints were as near as any two are.
+
+        The nearest they can be is the gap between the rectangles around both poses' joints.
+        """
+        config, seen = self._config, self._weight > 0
+        low = np.where(seen, self._points, np.inf).min(2, initial=np.inf)  # (2, N)
+        high = np.where(seen, self._points, -np.inf).max(2, initial=-np.inf)
+        gap = np.maximum(low[:, :, None], low[:, None])
+        gap -= np.minimum(high[:, :, None], high[:, None])
+        np.maximum(gap, 0, out=gap)
+        distance = np.hypot(gap[0], gap[1])
+        distance /= self._root[:, None] * self._root * self._tolerance.max(initial=0)
+        most = config.spatial_weight * np.exp(distance / -config.spatial_scale)
+        most += distance <= config.match_radius * (1 + _ROUNDING)
+        return most > self._most * (config.threshold - _ROUNDING)
+
+    def best(self, first: IndexArray, second: IndexArray) -> FloatArray:
+        """Fractions of M pairs if all joints but those of most weight coincided, (M,)."""
+        heavy = self._joint_weights >= self._joint_weights.max(initial=0) / 2
+        missing = (self._weight * ~heavy).sum(1) * self._most
+        best = self.total(first, second, heavy)
+        return self.fraction(first, second, best + np.minimum(missing[first], missing[second]))
+
+    def fraction(self, first: IndexArray, second: IndexArray, total: FloatArray) -> FloatArray:
+        """Sums of terms (M,) -> shares of what the less complete pose of each pair can reach."""
+        least = np.minimum(self._complete[first], self._complete[second])
+        return np.divide(total, least, out=np.zeros_like(total), where=least > 0)
+
+    def total(
+        self, first: IndexArray, second: IndexArray, joints: BoolArray | None = None
+    ) -> FloatArray:
+        """Weighted terms of M pairs, summed over all or some ``joints`` (K,), (M,)."""
+        columns = self._points, self._confidence, self._weight
+        tolerance = self._tolerance
+        if joints is not None:
+            points, confidence, weight = columns
+            columns = points[..., joints], confidence[:, joints], weight[:, joints]
+            tolerance = tolerance[joints]
+        step = max(1, CHUNK_VALUES // max(1, len(tolerance)))
+        parts = [
+            self._terms(
+                first[start : start + step], second[start : start + step], columns, tolerance
+            )
+            for start in range(0, max(len(first), 1), step)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _terms(
+        self,
+        first: IndexArray,
+        second: IndexArray,
+        columns: tuple[FloatArray, FloatArray, FloatArray],
+        tolerance: FloatArray,
+    ) -> FloatArray:
+        config = self._config
+        points, confidence, weight = columns
+        apart = points[:, first]
+        apart -= points[:, second]
+        apart *= apart
+        distance = np.sqrt(apart[0] + apart[1])
+        distance /= (self._root[first] * self._root[second])[:, None] * tolerance
+        soft = confidence[first]
+        soft *= confidence[second]
+        soft *= distance <= config.match_radius
+        distance /= -config.spatial_scale
+        kernel = np.exp(distance, out=distance)
         kernel *= config.spatial_weight
-        kernel += np.where(distance <= config.match_radius, confidence[rows, None] * confidence, 0)
-        kernel *= weight[rows, None]
-        total = np.einsum("pqk,qk->pq", kernel, valid.astype(kernel.dtype))
-        least = np.minimum(complete[rows, None], complete) * (1 + config.spatial_weight)
-        np.divide(total, least, out=out[rows], where=least > 0)
-    return out
+        kernel += soft
+        # Both poses' joint must be valid: the smaller of the two weights is 0 if one is not.
+        return np.einsum("mk,mk->m", kernel, np.minimum(weight[first], weight[second]))
 
 
 def valid_joints(scores: FloatArray, config: PoseNmsConfig) -> BoolArray:

@@ -10,12 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from alphapose_ros.runtime.config import RuntimeOptions
+from alphapose_ros.runtime.fold import folded
 
 _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 class TorchRunner:
     """A module in evaluation mode on the device, called under ``inference_mode``.
+
+    Its batch norms are folded into the convolutions before them (:mod:`.fold`).
 
     Half precisions run under autocast: weights stay float32, and what a module does under
     ``torch.autocast(enabled=False)``, as decoding, stays so as well.
@@ -26,7 +29,7 @@ class TorchRunner:
     """
 
     def __init__(self, module: nn.Module, options: RuntimeOptions) -> None:
-        self.module = module.eval().to(options.device)
+        self.module = folded(module.eval()).to(options.device)
         self._device = torch.device(options.device)
         self._dtype = _DTYPES.get(options.precision)
         self._call: Callable[..., Any] = self.module
