@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml setup.py
 	fi
 	@echo "Installing into .venv (the first time takes some minutes) ..."
 	@UV=uv; uv --version >/dev/null 2>&1 || UV=$(BIN)/uv; \
-	  VIRTUAL_ENV="$(CURDIR)/.venv" $$UV pip install --editable '.[standalone,train,onnx,openvino,dev]'
+	  VIRTUAL_ENV="$(CURDIR)/.venv" $$UV pip install --compile-bytecode --editable '.[standalone,train,onnx,openvino,dev]'
 	@touch $@
 
 run: $(STAMP)

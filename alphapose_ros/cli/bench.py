@@ -12,8 +12,8 @@ from alphapose_ros.cli.console import Commands, add_command, add_pipeline_option
 
 _EXAMPLES = """\
 Without --image three people are made from scikit-image's astronaut (public domain), 640x480.
-The pipeline and the bare networks on the same inputs run in turn, so that a busy machine slows
-both; medians are given.
+The pipeline and its bare networks (detector, pose, re-identification) on the same inputs run in
+turn, so that a busy machine slows both; medians are given.
 
 examples:
   alphapose-ros bench
@@ -44,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from alphapose_ros.cli.pipelines import make_pipeline
-    from alphapose_ros.eval.benchmark import run_benchmark, three_people
+    from alphapose_ros.eval.bench_scene import three_people
+    from alphapose_ros.eval.benchmark import run_benchmark
     from alphapose_ros.io.sources import read_image
 
     for name in ("frames", "threads"):

@@ -2,71 +2,87 @@
 """``alphapose-ros bench``: frames per second, each stage's share, and the bare networks' time.
 
 The bare forwards are the pipeline's own networks on the very inputs that the pipeline gave them
-for the same image. They are timed in turn with the pipeline, so that a busy machine slows both,
-and medians are compared.
+for the same images. They are timed in turn with the pipeline, so that a busy machine slows both,
+and the median of the turns' ratios counts.
 """
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from alphapose_ros.base.errors import InputError, require
+from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import Frame, FrameResult, ImageArray
+from alphapose_ros.eval.network_tap import NetworkTap
+from alphapose_ros.eval.usage import resident_mb
 from alphapose_ros.pipeline import PosePipeline
-from alphapose_ros.pose.refiner import whole_of
-from alphapose_ros.runtime.recording import Place, recorded
 
 T = TypeVar("T")
-_FRAME = "frame"
 _WARM_UP = 5
 _FRAME_NS = 33_333_333  # 30 frames/s
 
 
 @dataclass(frozen=True)
 class BenchmarkReport:
-    """Medians over the frames.
+    """Medians over the turns; a turn is one image of each camera.
 
     Attributes:
-        size_hw: of the image.
-        people: poses in the last frame.
-        frame_ms: the pipeline's whole frame.
+        size_hw: of the images.
+        cameras: images in a turn.
+        people: poses in the last turn.
+        frame_ms, frame_p95_ms: the pipeline's whole turn.
         stages_ms: the pipeline's own timings of its stages.
-        networks_ms: the bare forward of each network.
+        networks_ms: the bare forward of each network that ran.
+        outside_ms: the whole turn without the bare forwards.
+        ratio: the whole turn over the sum of the bare forwards; 1 would be no overhead at all.
+        cpu_share: processor seconds per second of the pipeline; 2 keeps two cores busy.
+        memory_mb: resident memory of the process at the end; 0 where the system does not tell.
         device, threads: where it ran.
     """
 
     size_hw: tuple[int, int]
+    cameras: int
     people: int
     frame_ms: float
+    frame_p95_ms: float
     stages_ms: Mapping[str, float]
     networks_ms: Mapping[str, float]
+    outside_ms: float
+    ratio: float
+    cpu_share: float
+    memory_mb: float
     device: str
     threads: int
 
     @property
-    def ratio(self) -> float:
-        """Whole frame over the sum of the bare forwards; 1 would be no overhead at all."""
-        return self.frame_ms / max(sum(self.networks_ms.values()), 1e-9)
+    def outside_share(self) -> float:
+        """Of the turn, everything but the networks, in [0, 1]; the median as ``ratio`` is."""
+        return max(1 - 1 / self.ratio, 0.0)
 
     def numbers(self) -> dict[str, Any]:
         """Everything as plain values for JSON."""
         return {
             "height": self.size_hw[0],
             "width": self.size_hw[1],
+            "cameras": self.cameras,
             "people": self.people,
-            "frames_per_second": 1e3 / self.frame_ms,
+            "frames_per_second": 1e3 * self.cameras / self.frame_ms,
             "frame_ms": self.frame_ms,
+            "frame_p95_ms": self.frame_p95_ms,
             "stages_ms": dict(self.stages_ms),
             "networks_ms": dict(self.networks_ms),
+            "outside_ms": self.outside_ms,
+            "outside_share": self.outside_share,
             "ratio": self.ratio,
+            "cpu_share": self.cpu_share,
+            "memory_mb": self.memory_mb,
             "device": self.device,
             "threads": self.threads,
         }
@@ -83,7 +99,13 @@ class BenchmarkReport:
         lines += [
             f"{name + ' network alone':24}{ms:8.1f} ms" for name, ms in self.networks_ms.items()
         ]
-        lines.append(f"{'ratio to the networks':24}{self.ratio:8.2f}")
+        share = 100 * self.outside_share
+        lines += [
+            f"{'all but the networks':24}{self.outside_ms:8.1f} ms   {share:4.0f} %",
+            f"{'ratio to the networks':24}{self.ratio:8.2f}",
+            f"{'processor':24}{100 * self.cpu_share:8.0f} %",
+            f"{'memory':24}{self.memory_mb:8.0f} MB",
+        ]
         return "\n".join(lines)
 
 
@@ -97,63 +119,84 @@ def run_benchmark(
     """
     if frames < 1:
         raise InputError(f"frames: expected at least 1, got {frames}")
-    device = torch.device(pipeline.device)
     stamps = itertools.count(0, _FRAME_NS)
+    turns = ([Frame(image, next(stamps), "bench")] for _ in range(frames + _WARM_UP))
+    return measure_turns(pipeline, turns, warm_up=_WARM_UP)
 
-    def one_frame() -> FrameResult:
-        return pipeline(Frame(image, next(stamps), "bench"))
 
-    places = _networks(pipeline)
-    with recorded(places) as calls:
-        one_frame()
-    forwards = {name: _Forward(getattr(*places[name]), given) for name, given in calls.items()}
-    for _ in range(_WARM_UP):
-        one_frame()
-        for forward in forwards.values():
-            forward()
-    times: dict[str, list[float]] = defaultdict(list)
-    stages: dict[str, list[float]] = defaultdict(list)
-    for _ in range(frames):
-        whole_ms, result = _timed(one_frame, device)
-        times[_FRAME].append(whole_ms)
-        for name, stage_ms in result.timings_ms.items():
-            stages[name].append(stage_ms)
-        for name, forward in forwards.items():
-            times[name].append(_timed(forward, device)[0])
+def measure_turns(
+    pipeline: PosePipeline, turns: Iterable[Sequence[Frame]], *, warm_up: int = _WARM_UP
+) -> BenchmarkReport:
+    """Time turns of one image per camera, each followed by the bare forwards on its inputs.
+
+    Args:
+        pipeline: its trackers keep what they learn.
+        turns: frames of different cameras, all turns alike but for where the people are.
+        warm_up: the first so many turns are not counted.
+
+    Raises:
+        InputError: no more turns than those of the warm-up.
+    """
+    device = torch.device(pipeline.device)
+    taken: list[_Turn] = []
+    with NetworkTap(pipeline) as tap:
+        for number, frames in enumerate(turns):
+            turn = _take(pipeline, frames, tap, device)
+            if number >= warm_up:
+                taken.append(turn)
+    if not taken:
+        raise InputError(f"turns: expected more than the {warm_up} of the warm-up")
+    return _report(taken, device)
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """One turn: its frames and results, milliseconds, and seconds of the processor."""
+
+    frames: Sequence[Frame]
+    results: Sequence[FrameResult]
+    whole_ms: float
+    processor_s: float
+    networks_ms: Mapping[str, float]
+
+
+def _take(
+    pipeline: PosePipeline, frames: Sequence[Frame], tap: NetworkTap, device: torch.device
+) -> _Turn:
+    tap.clear()
+    begin_s = time.process_time()
+    whole_ms, results = _timed(lambda: pipeline.process(frames), device)
+    spent_s = time.process_time() - begin_s
+    networks = {name: _timed(partial(tap.forward, name), device)[0] for name in tap.called}
+    return _Turn(frames, results, whole_ms, spent_s, networks)
+
+
+def _report(turns: Sequence[_Turn], device: torch.device) -> BenchmarkReport:
+    last = turns[-1]
+    whole = np.array([turn.whole_ms for turn in turns])
+    floors = np.array([sum(turn.networks_ms.values()) for turn in turns])
+    stages = [turn.results[0].timings_ms for turn in turns]
     return BenchmarkReport(
-        size_hw=(int(image.shape[0]), int(image.shape[1])),
-        people=len(result.tracks),
-        frame_ms=_median(times[_FRAME]),
-        stages_ms={name: _median(values) for name, values in stages.items()},
-        networks_ms={name: _median(times[name]) for name in forwards},
+        size_hw=last.frames[0].size_hw,
+        cameras=len(last.frames),
+        people=sum(len(result.tracks) for result in last.results),
+        frame_ms=_median(whole),
+        frame_p95_ms=float(np.percentile(whole, 95)),
+        stages_ms=_medians(stages),
+        networks_ms=_medians([turn.networks_ms for turn in turns]),
+        outside_ms=_median(whole - floors),
+        ratio=_median(whole / np.maximum(floors, 1e-9)),
+        cpu_share=sum(turn.processor_s for turn in turns) / max(whole.sum() / 1e3, 1e-9),
+        memory_mb=resident_mb(),
         device=str(device),
         threads=torch.get_num_threads(),
     )
 
 
-def _networks(pipeline: PosePipeline) -> dict[str, Place]:
-    """Where the networks are held; a detector may have none."""
-    places: dict[str, Place] = {
-        "detector": (pipeline.detector, "model"),
-        "pose": (whole_of(pipeline.estimator), "network"),
-    }
-    return {
-        name: place
-        for name, place in places.items()
-        if callable(getattr(place[0], place[1], None))
-    }
-
-
-class _Forward:
-    """A network on all inputs that it had in one frame."""
-
-    def __init__(self, network: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> None:
-        self._network, self._calls = network, calls
-
-    @torch.inference_mode()
-    def __call__(self) -> None:
-        for arguments in self._calls:
-            self._network(*arguments)
+def _medians(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Per name, in the order of their first coming; who is missing took no time."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: _median([row.get(name, 0.0) for row in rows]) for name in names}
 
 
 def _timed(call: Callable[[], T], device: torch.device) -> tuple[float, T]:
@@ -165,24 +208,5 @@ def _timed(call: Callable[[], T], device: torch.device) -> tuple[float, T]:
     return (time.perf_counter() - start) * 1e3, value
 
 
-def _median(values: Sequence[float]) -> float:
+def _median(values: Sequence[float] | np.ndarray) -> float:
     return float(np.median(values))
-
-
-def three_people() -> ImageArray:
-    """640x480 with three people: scikit-image's astronaut (public domain) side by side."""
-    data = require(
-        "skimage.data",
-        needed_for="bench without --image",
-        install="install it with: pip install scikit-image, or give an image",
-    )
-    cv2 = require("cv2", needed_for="bench", install="pip install opencv-python-headless")
-    astronaut: ImageArray = data.astronaut()
-    person = astronaut[:, 90:360]  # without the shuttle's model and the flag
-    canvas = np.full((480, 640, 3), 96, np.uint8)
-    for column, height in enumerate((400, 360, 380)):
-        width = round(height * person.shape[1] / person.shape[0])
-        tile = cv2.resize(person if column != 1 else person[:, ::-1], (width, height))
-        left = 213 * column + (213 - width) // 2
-        canvas[480 - height :, left : left + width] = tile
-    return canvas
