@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alphapose_ros.base.boxes import box_iou
-from alphapose_ros.base.skeletons import COCO17
+from alphapose_ros.base.skeletons import COCO17, Skeleton
 from alphapose_ros.eval.crowd import CrowdFrame
 from alphapose_ros.tracking.assignment import assign
 from alphapose_ros.tracking.config import TrackerConfig
@@ -33,14 +33,18 @@ FRAMES_PER_S = 30  # the unit of the package's buffers, whatever the frame rate
 PROXIMITY, APPEARANCE, MEMORY = 0.5, 0.25, 0.9  # of BoT-SORT's article
 
 
-def ours(buffer_s: float, *, looks: bool, moving: bool = True, **changes: Any) -> Step:
-    """This package's tracker, with embeddings and camera motion or without."""
-    config = dataclasses.replace(TrackerConfig(), **{"gallery_s": buffer_s, **changes})
-    tracker = Tracker(config, COCO17, IdentitySource())
+def ours(
+    config: TrackerConfig, skeleton: Skeleton = COCO17, *, looks: bool, moving: bool = False
+) -> Step:
+    """This package's tracker, with embeddings and camera motion or without.
+
+    As in the pipeline, it gets the embeddings of those alone who are worth a look.
+    """
+    tracker = Tracker(config, skeleton, IdentitySource())
 
     def step(frame: CrowdFrame) -> Identities:
         appearance = frame.appearance if looks else None
-        if appearance is not None:  # as the pipeline does, which does not look at everybody
+        if appearance is not None:
             worth = tracker.worth_a_look(frame.poses, frame.stamp_ns)
             appearance = dataclasses.replace(appearance, quality=appearance.quality * worth)
         motion = frame.motion if moving else None
@@ -172,9 +176,10 @@ def _looking_bot_sort(anywhere: bool) -> Any:
 
 def all_trackers(buffer_s: float) -> dict[str, Callable[[], Step]]:
     """Name -> maker of everything that is compared; each has the same buffer."""
+    config = TrackerConfig(gallery_s=buffer_s)
     return {
-        "ours": lambda: ours(buffer_s, looks=True),
-        "ours without embeddings": lambda: ours(buffer_s, looks=False),
+        "ours": lambda: ours(config, looks=True, moving=True),
+        "ours without embeddings": lambda: ours(config, looks=False, moving=True),
         "IoU": lambda: plain_iou(buffer_s),
         "ByteTrack": lambda: byte_track(buffer_s),
         "OC-SORT": lambda: oc_sort(buffer_s),

@@ -66,7 +66,7 @@ class TrackerConfig:
     high_score: float = setting(0.5, low=0, high=1)
     low_score: float = setting(0.1, low=0, high=1)
     start_score: float = setting(0.5, low=0, high=1)
-    start_pose_score: float = setting(0.35, low=0, high=1)
+    start_pose_score: float = setting(0.45, low=0, high=1)
     duplicate_iou: float = setting(0.8, low=0, high=1)
     confirm_hits: int = setting(3, low=1)
     confirm_s: float = setting(0.15, low=0)
