@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,17 @@ def test_the_named_layers_lie_between(two: tuple[str, str], tmp_path: Path, shar
         torch.testing.assert_close(value, expected, atol=2e-3, rtol=2e-3)  # written in half
     apart = (found["features.0.0.weight"] - ours["features.0.0.weight"]).abs().max()
     assert (apart < 1e-3) == (share == 0)
+
+
+def test_the_size_of_the_crops_is_kept(two: tuple[str, str], tmp_path: Path) -> None:
+    student = make_student(two[0], HALPE136)
+    large = tmp_path / "large.safetensors"
+    info = replace(student.info, input_hw=(320, 256))
+    write_student(replace(student, info=info), student.network.state_dict(), large)
+    made = blend(
+        BlendConfig(weights=str(large), other=two[1], out=str(tmp_path / "b.safetensors"))
+    )
+    assert load_checkpoint(made)[1].input_hw == (320, 256)
 
 
 def test_all_layers_are_blended_where_none_is_named(two: tuple[str, str], tmp_path: Path) -> None:

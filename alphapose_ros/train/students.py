@@ -143,7 +143,7 @@ def make_student(
     except RuntimeError as error:
         raise WeightsError(f"{path}: does not fit its network: {error}") from error
     described = _described(student, architecture, skeleton)
-    as_taught = replace(described.info, mean=info.mean, std=info.std)
+    as_taught = replace(described.info, mean=info.mean, std=info.std, input_hw=info.input_hw)
     return Student(student, as_taught, skeleton, folded)
 
 
