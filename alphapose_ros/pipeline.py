@@ -31,7 +31,8 @@ from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pose.factory import create_estimator
 from alphapose_ros.pose.nms import PoseNms
 from alphapose_ros.reid.factory import create_embedder
-from alphapose_ros.runtime.threads import use_threads
+from alphapose_ros.runtime.factory import IN_TORCH, choose_runtime
+from alphapose_ros.runtime.threads import share_cores, threads_for
 from alphapose_ros.tracking.camera_motion import CameraMotion
 from alphapose_ros.tracking.expectation import Expectation
 from alphapose_ros.tracking.gallery import Gallery
@@ -56,8 +57,10 @@ class PosePipeline:
         config = config.resolved()
         self.config = config
         self.device = choose_device(config.device)
-        use_threads(config.threads)
-        runtime = config.runtime_on(self.device)
+        threads = threads_for(config.threads)
+        runtime = replace(config.runtime_on(self.device), threads=threads)
+        in_torch = config.detector.in_torch or choose_runtime(runtime).name in IN_TORCH
+        share_cores(threads if in_torch else 1)
         self.estimator = create_estimator(config.pose, self.device, runtime)
         self.detector: Detector = (
             NoDetector()  # the network finds the people itself

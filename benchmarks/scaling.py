@@ -80,13 +80,10 @@ class GivenPeople:
 
 def measure(point: Point) -> dict[str, Any]:
     """One point's numbers."""
-    import torch
-
     from alphapose_ros.config import PipelineConfig
     from alphapose_ros.eval.benchmark import measure_turns
     from alphapose_ros.pipeline import PosePipeline
 
-    torch.set_num_threads(point.threads)
     config = PipelineConfig.preset_named(point.preset)
     pipeline = PosePipeline(replace(config, device=point.device, threads=point.threads))
     detector = GivenPeople(pipeline.detector)

@@ -13,6 +13,7 @@ import pytest
 
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import Frame
+from alphapose_ros.config import PipelineConfig
 from alphapose_ros.eval.benchmark import measure_turns, run_benchmark
 from alphapose_ros.eval.network_tap import NetworkTap
 from alphapose_ros.eval.usage import processor_s, resident_mb, thread_count
@@ -33,6 +34,7 @@ class FakePipeline:
 
     device = "cpu"
     embedder = None
+    config = PipelineConfig(threads=1)
 
     def __init__(self, people=2):
         from fake_pipeline import FakePipeline as Whole

@@ -10,7 +10,12 @@ import cv2
 import pytest
 import torch
 
+from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.config import PipelineConfig
+from alphapose_ros.detection.config import DetectorConfig
+from alphapose_ros.pipeline import PosePipeline
 from alphapose_ros.runtime import threads
+from alphapose_ros.runtime.config import RuntimeOptions
 
 
 @pytest.fixture(autouse=True)
@@ -25,21 +30,43 @@ def as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize(("cores", "taken"), [(1, 1), (2, 1), (3, 2), (4, 3), (6, 4), (64, 4)])
 def test_a_core_is_left_free(cores: int, taken: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
-    monkeypatch.setattr(threads, "_AT_FIRST", torch.get_num_threads())
-    assert threads.use_threads(0) == taken
-    assert torch.get_num_threads() == taken
-    assert cv2.getNumThreads() == taken
-
-
-def test_a_number_counts() -> None:
-    assert threads.use_threads(2) == 2
-    assert torch.get_num_threads() == 2
-    assert threads.use_threads(0) == 2  # the program has said it
+    assert threads.threads_for(0) == taken
+    assert threads.threads_for(5) == 5
 
 
 def test_the_variable_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
-    torch.set_num_threads(3)
-    monkeypatch.setattr(threads, "_AT_FIRST", 3)
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert threads.use_threads(0) == 3
+    monkeypatch.setattr(threads, "_AT_FIRST", 7)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert threads.threads_for(0) == 7
+    assert threads.threads_for(2) == 2
+
+
+@pytest.mark.parametrize(
+    ("runtime", "detector", "shared"),
+    [
+        ("torch", "yolox", 3),
+        ("onnxruntime", "yolox", 1),
+        ("onnxruntime", "ssdlite320", 3),
+    ],
+)
+def test_pytorch_keeps_one_thread_where_another_runtime_runs_the_networks(
+    runtime: str, detector: str, shared: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if runtime == "onnxruntime":
+        pytest.importorskip("onnxruntime", reason="NOT CHECKED: onnxruntime is absent")
+        pytest.importorskip("onnx", reason="NOT CHECKED: onnx is absent")
+    given: list[int] = []
+
+    def stop(config: object, device: object, options: RuntimeOptions) -> object:
+        given.append(options.threads)
+        raise ConfigError("threads are set by now")
+
+    monkeypatch.setattr("alphapose_ros.pipeline.create_estimator", stop)
+    config = PipelineConfig(
+        device="cpu", runtime=runtime, threads=3, detector=DetectorConfig(name=detector)
+    )
+    with pytest.raises(ConfigError, match="by now"):
+        PosePipeline(config)
+    assert given == [3]
+    assert (torch.get_num_threads(), cv2.getNumThreads()) == (shared, shared)

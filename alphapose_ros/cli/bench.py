@@ -32,28 +32,19 @@ def register(commands: Commands) -> None:
     parser.set_defaults(handler=run)
     parser.add_argument("--image", metavar="FILE", help="image to run on, at its own size")
     parser.add_argument("--frames", type=int, default=60, metavar="N", help="default: 60")
-    parser.add_argument(
-        "--threads", type=int, metavar="N", help="torch threads (default: its own)"
-    )
     parser.add_argument("--json", metavar="FILE", help="write the numbers there too")
     add_pipeline_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
-    import torch
-
     from alphapose_ros.cli.pipelines import make_pipeline
     from alphapose_ros.eval.bench_scene import three_people
     from alphapose_ros.eval.benchmark import run_benchmark
     from alphapose_ros.io.sources import read_image
 
-    for name in ("frames", "threads"):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise InputError(f"--{name}: expected at least 1, got {value}")
-    if args.threads:
-        torch.set_num_threads(args.threads)
+    if args.frames < 1:
+        raise InputError(f"--frames: expected at least 1, got {args.frames}")
     image = read_image(Path(args.image)) if args.image else three_people()
     report = run_benchmark(make_pipeline(args), image, frames=args.frames)
     say(report.text())

@@ -103,3 +103,9 @@ def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="torch, compile, onnxruntime, tensorrt or openvino (default: auto)",
     )
+    group.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="CPU threads of the networks (default: all cores but one, four at most)",
+    )

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alphapose_ros.base.errors import InputError
+
 if TYPE_CHECKING:
     from alphapose_ros.config import PipelineConfig
     from alphapose_ros.front.config import NodeConfig
@@ -32,6 +34,11 @@ def load_config(args: argparse.Namespace) -> tuple[PipelineConfig, NodeConfig]:
     config = build(PipelineConfig, ours)
     given = {name: getattr(args, name, None) for name in ("preset", "device", "runtime")}
     config = replace(config, **{name: value for name, value in given.items() if value})
+    threads = getattr(args, "threads", None)
+    if threads is not None:
+        if threads < 1:
+            raise InputError(f"--threads: expected at least 1, got {threads}")
+        config = replace(config, threads=threads)
     return config.resolved(), node
 
 

@@ -61,3 +61,8 @@ class DetectorConfig:
             value = getattr(self, side)
             if value % STRIDE:
                 raise ConfigError(f"detector.{side}: expected a multiple of {STRIDE}, got {value}")
+
+    @property
+    def in_torch(self) -> bool:
+        """Whether PyTorch runs it, whatever runs the other networks."""
+        return self.name in TORCHVISION_NAMES or self.name in EFFICIENTDET_NAMES

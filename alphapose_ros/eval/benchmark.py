@@ -23,6 +23,7 @@ from alphapose_ros.base.records import Frame, FrameResult, ImageArray
 from alphapose_ros.eval.network_tap import NetworkTap
 from alphapose_ros.eval.usage import resident_mb
 from alphapose_ros.pipeline import PosePipeline
+from alphapose_ros.runtime.threads import threads_for
 
 T = TypeVar("T")
 _WARM_UP = 5
@@ -146,7 +147,7 @@ def measure_turns(
                 taken.append(turn)
     if not taken:
         raise InputError(f"turns: expected more than the {warm_up} of the warm-up")
-    return _report(taken, device)
+    return _report(taken, device, threads_for(pipeline.config.threads))
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ def _take(
     return _Turn(frames, results, whole_ms, spent_s, networks)
 
 
-def _report(turns: Sequence[_Turn], device: torch.device) -> BenchmarkReport:
+def _report(turns: Sequence[_Turn], device: torch.device, threads: int) -> BenchmarkReport:
     last = turns[-1]
     whole = np.array([turn.whole_ms for turn in turns])
     floors = np.array([sum(turn.networks_ms.values()) for turn in turns])
@@ -189,7 +190,7 @@ def _report(turns: Sequence[_Turn], device: torch.device) -> BenchmarkReport:
         cpu_share=sum(turn.processor_s for turn in turns) / max(whole.sum() / 1e3, 1e-9),
         memory_mb=resident_mb(),
         device=str(device),
-        threads=torch.get_num_threads(),
+        threads=threads,
     )
 
 

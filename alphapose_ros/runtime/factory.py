@@ -18,6 +18,7 @@ from alphapose_ros.runtime.onnx_model import OnnxModel
 from alphapose_ros.runtime.openvino_model import OpenVinoModel
 from alphapose_ros.runtime.torch_runner import TorchRunner
 
+IN_TORCH = ("torch", "compile")
 Runner = Callable[[Tensor], tuple[Tensor, ...]]
 
 
@@ -43,7 +44,7 @@ def choose_runtime(options: RuntimeOptions, *, graph: bool = False) -> RuntimeOp
         raise ConfigError(f"runtime: tensorrt needs a CUDA device, got {options.device!r}")
     if name == "openvino" and on_gpu:
         raise ConfigError(f"runtime: openvino runs on the CPU, got device {options.device!r}")
-    if graph and name in ("torch", "compile"):
+    if graph and name in IN_TORCH:
         raise ConfigError(f"runtime: {name} cannot run an ONNX file; expected auto or onnxruntime")
     if name == "onnxruntime" and options.precision != "float32":
         raise ConfigError(
@@ -73,7 +74,7 @@ def accelerate(
     Raises:
         MissingDependencyError: the runtime, or onnx to export for it, is not installed.
     """
-    if options.name in ("torch", "compile"):
+    if options.name in IN_TORCH:
         return TorchRunner(module, options)
     graph = onnx_bytes(module.eval().cpu(), example.cpu(), names)
     return open_graph(graph, options, limits={names.inputs[0]: (max_batch, *example.shape[1:])})

@@ -69,6 +69,7 @@ class OnnxModel:
             raise WeightsError(f"{model}: expected an ONNX file, there is none")
         session_options = runtime.SessionOptions()
         session_options.intra_op_num_threads = options.threads or torch.get_num_threads()
+        session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         session_options.log_severity_level = 3  # errors alone: they are raised as well
         self._errors = _errors_of(runtime)
         source = model if isinstance(model, bytes) else str(model)
