@@ -15,6 +15,7 @@ from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.records import Detections
 from alphapose_ros.base.skeletons import COCO17, HALPE26, HALPE136, HAND21
 from alphapose_ros.imaging import ImageBatch
+from alphapose_ros.imaging.atlas import ImageAtlas
 from alphapose_ros.pose.crops import CropSpec
 from alphapose_ros.pose.estimator import PoseEstimator
 
@@ -162,7 +163,7 @@ def test_a_pixel_of_the_crop_goes_back_to_where_it_was_taken_from(corners: bool)
     image = np.stack([columns, rows, rows], -1)
     spec = CropSpec(input_hw=(64, 48), unit_px=1.0, corners=corners)
     crops = spec.boxes(np.array([[40, 30, 100, 110]], np.float32))
-    pixels = ImageBatch.upload([image]).crops(
+    pixels = ImageAtlas.of([image], "cpu").crops(
         crops, np.zeros(1, np.intp), (64, 48), corners=corners
     )
     points = np.array([[[0, 0], [20, 30], [47, 63]]], np.float32)
