@@ -31,6 +31,7 @@ from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pose.factory import create_estimator
 from alphapose_ros.pose.nms import PoseNms
 from alphapose_ros.reid.factory import create_embedder
+from alphapose_ros.runtime.config import RuntimeOptions
 from alphapose_ros.runtime.factory import IN_TORCH, choose_runtime
 from alphapose_ros.runtime.threads import share_cores, threads_for
 from alphapose_ros.tracking.camera_motion import CameraMotion
@@ -57,10 +58,7 @@ class PosePipeline:
         config = config.resolved()
         self.config = config
         self.device = choose_device(config.device)
-        threads = threads_for(config.threads)
-        runtime = replace(config.runtime_on(self.device), threads=threads)
-        in_torch = config.detector.in_torch or choose_runtime(runtime).name in IN_TORCH
-        share_cores(threads if in_torch else 1)
+        runtime = prepared_runtime(config, self.device)
         self.estimator = create_estimator(config.pose, self.device, runtime)
         self.detector: Detector = (
             NoDetector()  # the network finds the people itself
@@ -118,7 +116,7 @@ class PosePipeline:
         candidates = self.estimator(batch, detections)
         watch.lap("pose")
         poses = [
-            self.nms(each.found(found, self.config.tracker) if each else found)
+            self.nms(each.found(found, self.config.tracker) if each is not None else found)
             for found, each in zip(candidates, expected, strict=True)
         ]
         watch.lap("nms")
@@ -248,6 +246,14 @@ def choose_device(name: str) -> torch.device:
             f"device: expected one of {torch.cuda.device_count()} CUDA devices, got {name!r}"
         )
     return device
+
+
+def prepared_runtime(config: PipelineConfig, device: torch.device) -> RuntimeOptions:
+    """What runs the configuration's networks on ``device``, the cores shared out for it."""
+    runtime = replace(config.runtime_on(device), threads=threads_for(config.threads))
+    in_torch = config.detector.in_torch or choose_runtime(runtime).name in IN_TORCH
+    share_cores(runtime.threads if in_torch else 1)
+    return runtime
 
 
 def _header(frame: Frame) -> Header:

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
-import os
 import signal
 import subprocess
 import sys
@@ -18,11 +16,9 @@ from typing import Any
 
 from alphapose_ros.base.errors import TransportError
 from alphapose_ros.dds.environment import RosEnvironment
+from alphapose_ros.demo import node_process
 from alphapose_ros.eval.usage import processor_s, resident_mb, thread_count
 
-_PR_SET_PDEATHSIG = 1
-_FOREIGN = ("ROS_", "RMW_", "CYCLONEDDS_")
-_ENDINGS = ((signal.SIGINT, 15), (signal.SIGKILL, 10))  # and how long each may take, s
 _CHILD_S = 10.0
 
 
@@ -115,39 +111,8 @@ def node_command(settings: NodeSettings, parameters: Path) -> list[str]:
 @contextmanager
 def running(command: Sequence[str], environment: RosEnvironment, log: Path) -> Iterator[Node]:
     """Start the node on loopback and a domain of its own, and end it in any case."""
-    ros = "ros" in command
-    variables = {k: v for k, v in os.environ.items() if ros or not k.startswith(_FOREIGN)}
-    variables["ROS_DOMAIN_ID"] = str(environment.domain_id)
-    variables["ROS_AUTOMATIC_DISCOVERY_RANGE"] = environment.discovery_range
-    with log.open("wb") as sink:
-        process = subprocess.Popen(
-            command,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-        )
-        try:
-            yield Node(process, log)
-        finally:
-            _end(process)
-
-
-def _die_with_parent() -> None:
-    """Even a benchmark that is killed outright takes the node with it (Linux)."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    for number, patience_s in _ENDINGS:
-        if process.poll() is not None:
-            return
-        process.send_signal(number)
-        try:
-            process.wait(patience_s)
-        except subprocess.TimeoutExpired:
-            continue
+    with node_process.running(command, environment, log, in_ros="ros" in command) as process:
+        yield Node(process, log)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from alphapose_ros.base.records import Frame
 from alphapose_ros.cli.console import table
 from alphapose_ros.config import PipelineConfig
 from alphapose_ros.detection.protocol import Detector
-from alphapose_ros.eval.track_files import TrackRows, make_rows, read_mot
+from alphapose_ros.eval.track_files import TrackRows, from_tracks, read_mot
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pipeline import PosePipeline
 
@@ -45,19 +45,9 @@ class Counted:
 
 def run(pipeline: PosePipeline, frames: list[tuple[int, Frame]]) -> TrackRows:
     """Whom the pipeline names in each frame."""
-    parts = [make_rows([], [], [])]
-    for number, frame in frames:
-        tracks = pipeline(frame).tracks
-        named = tracks.ids > 0
-        parts.append(
-            make_rows(
-                np.full(int(named.sum()), number),
-                tracks.ids[named],
-                tracks.poses.boxes[named],
-                confidences=tracks.poses.box_scores[named],
-            )
-        )
-    return TrackRows.concatenate(parts)
+    rows = from_tracks(pipeline(frame).tracks for _, frame in frames)
+    numbers = np.array([number for number, _ in frames], np.int64)
+    return replace(rows, frames=numbers[rows.frames])
 
 
 def main() -> None:

@@ -65,3 +65,14 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"REFERENCE DATA IS ABSENT: {SHARED}")
     return SHARED
+
+
+@pytest.fixture
+def benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they share can be imported."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+
+
+@pytest.fixture
+def skimage() -> None:
+    pytest.importorskip("skimage.data", reason="NO PEOPLE TO PASTE: scikit-image is absent")

@@ -21,16 +21,6 @@ pytestmark = pytest.mark.usefixtures("benchmarks")
 
 
 @pytest.fixture
-def benchmarks(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-
-
-@pytest.fixture
-def skimage():
-    pytest.importorskip("skimage.data", reason="NO PEOPLE TO PASTE: scikit-image is absent")
-
-
-@pytest.fixture
 def middleware():
     for name in ("cyclonedds", "rosbags"):
         if find_spec(name) is None:

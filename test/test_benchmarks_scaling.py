@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,18 +12,7 @@ import pytest
 from alphapose_ros.base.boxes import box_iou
 from alphapose_ros.base.errors import InputError
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 pytestmark = pytest.mark.usefixtures("benchmarks")
-
-
-@pytest.fixture
-def benchmarks(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-
-
-@pytest.fixture
-def skimage():
-    pytest.importorskip("skimage.data", reason="NO PEOPLE TO PASTE: scikit-image is absent")
 
 
 def test_percentiles_of_hand_made_numbers():

@@ -164,12 +164,12 @@ def _print(report: Report) -> None:
 
 
 def _pose(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:
-    from alphapose_ros.pipeline import choose_device
+    from alphapose_ros.pipeline import choose_device, prepared_runtime
     from alphapose_ros.pose.factory import create_estimator
 
     config = with_pose_weights(config, args.weights)
     device = choose_device(config.device)
-    estimator = create_estimator(config.pose, device, config.runtime_on(device))
+    estimator = create_estimator(config.pose, device, prepared_runtime(config, device))
     if args.detected and estimator.finds_people:
         return _found(args, config, None)
     from alphapose_ros.eval.pose import (
@@ -251,7 +251,7 @@ def _detector(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Repo
     from alphapose_ros.detection.factory import create_detector
     from alphapose_ros.eval.detection import evaluate_detector, evaluation_config
     from alphapose_ros.eval.report import Report
-    from alphapose_ros.pipeline import choose_device
+    from alphapose_ros.pipeline import choose_device, prepared_runtime
 
     device = choose_device(config.device)
     chosen = replace(config.detector, weights=args.weights) if args.weights else config.detector
@@ -263,7 +263,7 @@ def _detector(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Repo
         )
     with ticking(" images", quiet=args.quiet) as tick:
         numbers = evaluate_detector(
-            create_detector(evaluation_config(chosen), device, config.runtime_on(device)),
+            create_detector(evaluation_config(chosen), device, prepared_runtime(config, device)),
             Path(args.annotations),
             Path(args.images),
             teacher=teacher,

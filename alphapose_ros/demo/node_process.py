@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,10 +49,26 @@ def running_node(
     environment: RosEnvironment, log: Path, arguments: list[str]
 ) -> Iterator[NodeProcess]:
     """Start ``alphapose-ros node --front dds`` and end it in any case."""
-    variables = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
+    command = [sys.executable, "-m", "alphapose_ros", "node", "--front", "dds", *arguments]
+    with running(command, environment, log) as process:
+        yield NodeProcess(process, log)
+
+
+@contextmanager
+def running(
+    command: Sequence[str], environment: RosEnvironment, log: Path, *, in_ros: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a command on a domain and end it in any case.
+
+    Args:
+        command: program and arguments.
+        environment: where on the network.
+        log: receives what it says.
+        in_ros: it needs the variables of a sourced ROS 2.
+    """
+    variables = {k: v for k, v in os.environ.items() if in_ros or not k.startswith(_FOREIGN)}
     variables["ROS_DOMAIN_ID"] = str(environment.domain_id)
     variables["ROS_AUTOMATIC_DISCOVERY_RANGE"] = environment.discovery_range
-    command = [sys.executable, "-m", "alphapose_ros", "node", "--front", "dds", *arguments]
     with log.open("wb") as sink:
         process = subprocess.Popen(
             command,
@@ -63,13 +79,13 @@ def running_node(
             preexec_fn=_die_with_parent if sys.platform == "linux" else None,
         )
         try:
-            yield NodeProcess(process, log)
+            yield process
         finally:
             _end(process)
 
 
 def _die_with_parent() -> None:
-    """Even a demo that is killed outright takes the node with it (Linux)."""
+    """Even a parent that is killed outright takes the node with it (Linux)."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from alphapose_ros.base import affine
-from alphapose_ros.imaging.batch import ImageBatch, letterbox_scale, scaled_hw
+from alphapose_ros.imaging.batch import ImageBatch, crop_steps, letterbox_scale, scaled_hw
 
 
 class ImageAtlas(ImageBatch):
@@ -89,10 +89,7 @@ class ImageAtlas(ImageBatch):
         if count == 0:
             return self._atlas.new_zeros((0, 3, height, width))
         limits = np.array([[self._tops[r], *self.sizes_hw[r]] for r in rows], np.float32)
-        sides = boxes[:, 2:] - boxes[:, :2]
-        # Boxes have the input's aspect: without corners one step serves both axes.
-        across = sides[:, 0] / (width - corners)
-        down = sides[:, 1] / (height - 1) if corners else across
+        across, down = crop_steps(boxes, input_hw, corners)
         numbers = np.stack([*boxes[:, :2].T, across, down, *limits.T]).astype(np.float32)
         x1, y1, dx, dy, top, h, w = torch.from_numpy(numbers).to(self.device)[:, :, None]
         xs = x1 + dx * torch.arange(width, device=self.device)  # (N, width)

@@ -106,6 +106,17 @@ def _on_host() -> Callable[[Sequence[NDArray[np.uint8]]], ImageBatch] | None:
     return HostImages
 
 
+def crop_steps(
+    boxes: NDArray[np.floating], input_hw: tuple[int, int], corners: bool
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """(N,) twice: image pixels between two columns and two rows of :meth:`ImageBatch.crops`."""
+    height, width = input_hw
+    sides = boxes[:, 2:] - boxes[:, :2]
+    # Boxes have the input's aspect: without corners one step serves both axes.
+    across = sides[:, 0] / (width - corners)
+    return across, sides[:, 1] / (height - 1) if corners else across
+
+
 def letterbox_scale(image_hw: tuple[int, int], size_hw: tuple[int, int]) -> float:
     """The factor that fits an image into ``size_hw``."""
     return min(size_hw[0] / image_hw[0], size_hw[1] / image_hw[1])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from alphapose_ros.base import affine
-from alphapose_ros.imaging.batch import ImageBatch, letterbox_scale, scaled_hw
+from alphapose_ros.imaging.batch import ImageBatch, crop_steps, letterbox_scale, scaled_hw
 
 
 class HostImages(ImageBatch):
@@ -68,10 +68,7 @@ class HostImages(ImageBatch):
         """See the base class."""
         height, width = input_hw
         out = np.zeros((len(boxes), height, width, 3), np.uint8)
-        sides = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64)
-        across = sides[:, 0] / (width - corners)
-        # Boxes have the input's aspect: without corners one step serves both axes.
-        down = sides[:, 1] / (height - 1) if corners else across
+        across, down = crop_steps(boxes.astype(np.float64), input_hw, corners)
         for crop, box, row, dx, dy in zip(out, boxes, rows, across, down, strict=True):
             if not self._reaches(box, int(row)):
                 continue  # OpenCV's positions would leave their 32 bits

@@ -141,8 +141,8 @@ class Tracker:
             )
 
     def _predict(self, stamp_ns: int, camera: NDArray[np.float64] | None) -> None:
-        """Everybody where this image should show them; the overdue are forgotten first."""
-        dt = 0.0 if self._stamp_ns is None else (stamp_ns - self._stamp_ns) / 1e9
+        """Everybody where this image should show them; the overdue are forgotten."""
+        self._motion = self._predicted(stamp_ns)
         self._stamp_ns = stamp_ns
         overdue_s = self.config.max_lost_s
         lost = [p for p in self._people if p.state == TrackState.LOST and len(p.look.weights)]
@@ -153,7 +153,6 @@ class Tracker:
                 for p in self._people
             ]
         )
-        self._motion = self._filter.predict(self._motion, dt)
         if camera is not None:
             self._motion = self._motion.warped(camera)
             for person in self._people:
