@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from file_server import FileServer
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
@@ -76,3 +77,24 @@ def benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def skimage() -> None:
     pytest.importorskip("skimage.data", reason="NO PEOPLE TO PASTE: scikit-image is absent")
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    """Serves files as a model's host does, and as one that misbehaves."""
+    with FileServer() as server:
+        yield server
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where fetched models lie during the test; not pytest's own cache."""
+    monkeypatch.setenv("ALPHAPOSE_ROS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def content(rng: np.random.Generator) -> bytes:
+    """Of a file that is served: several blocks."""
+    return rng.bytes(300_000)

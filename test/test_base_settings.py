@@ -67,3 +67,23 @@ def test_options_carry_their_limits() -> None:
     assert limits["size"] == Setting(0, None, above=True)
     assert not limits["count"].live
     assert limits["free"] == setting_of(dataclasses.fields(Sample)[4]) == Setting()
+
+
+@dataclass(frozen=True)
+class Longer(Sample):
+    """A longer sample.
+
+    Attributes:
+        more: of it.
+    """
+
+    more: int = 0
+    free: float = 2.0
+
+
+def test_what_a_class_adds_comes_first_and_the_rest_is_inherited() -> None:
+    found = {option.key: option for option in options_of(Longer)}
+    assert list(found) == ["more", "share", "size", "count", "form", "free"]
+    assert found["free"].default == 2.0
+    assert found["free"].help == "anything."
+    assert found["share"].limits.expected == "a number in [0, 1]"

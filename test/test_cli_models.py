@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +17,6 @@ from alphapose_ros.registry.store import state_of
 
 Capture = pytest.CaptureFixture[str]
 ALPHAPOSE = "alphapose_fastpose_res50_coco17"
-
-
-@pytest.fixture
-def server() -> Iterator[FileServer]:
-    with FileServer() as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)

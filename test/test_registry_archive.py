@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,24 +15,6 @@ from alphapose_ros.base.errors import WeightsError
 from alphapose_ros.registry import download
 from alphapose_ros.registry.download import fetch
 from alphapose_ros.registry.store import recorded_hash
-
-
-@pytest.fixture
-def server() -> Iterator[FileServer]:
-    with FileServer() as server:
-        yield server
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("ALPHAPOSE_ROS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def content(rng: np.random.Generator) -> bytes:
-    return rng.bytes(300_000)  # several blocks
 
 
 def test_only_the_named_file_of_an_archive_is_unpacked(

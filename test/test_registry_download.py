@@ -10,10 +10,8 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from file_server import FileServer, Served
 from registry_cases import archive_model, model, names, refused, sha, zipped
@@ -22,24 +20,6 @@ from alphapose_ros.base.errors import AlphaPoseError, ConfigError
 from alphapose_ros.registry import download, transfer
 from alphapose_ros.registry.download import FetchOptions, fetch
 from alphapose_ros.registry.store import recorded_hash
-
-
-@pytest.fixture
-def server() -> Iterator[FileServer]:
-    with FileServer() as server:
-        yield server
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("ALPHAPOSE_ROS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def content(rng: np.random.Generator) -> bytes:
-    return rng.bytes(300_000)  # several blocks
 
 
 def test_a_file_comes_whole_and_its_hash_is_recorded(

@@ -108,9 +108,14 @@ class Option:
 
 
 def options_of(config: type, prefix: str = "") -> Iterator[Option]:
-    """All leaf fields of a dataclass, those of nested dataclasses as ``outer.inner``."""
+    """All leaf fields of a dataclass, those of nested dataclasses as ``outer.inner``.
+
+    What a class adds comes before what it inherits.
+    """
     kinds, docs = typing.get_type_hints(config), attribute_docs(config)
-    for field in dataclasses.fields(config):
+    bases = filter(dataclasses.is_dataclass, config.__mro__[1:])
+    inherited = {field.name for base in bases for field in dataclasses.fields(base)}
+    for field in sorted(dataclasses.fields(config), key=lambda field: field.name in inherited):
         kind = kinds[field.name]
         if dataclasses.is_dataclass(kind) and isinstance(kind, type):
             yield from options_of(kind, f"{prefix}{field.name}.")
@@ -127,7 +132,14 @@ def default_of(field: dataclasses.Field[Any]) -> Any:
 
 
 def attribute_docs(config: type) -> dict[str, str]:
-    """Field name -> its text in the "Attributes:" section of the class's docstring."""
+    """Field name -> its text in the "Attributes:" of the class's docstring, or of its bases'."""
+    docs: dict[str, str] = {}
+    for each in reversed(config.__mro__):
+        docs |= _own_attribute_docs(each)
+    return docs
+
+
+def _own_attribute_docs(config: type) -> dict[str, str]:
     lines = inspect.cleandoc(config.__doc__ or "").partition("Attributes:")[2].splitlines()
     entry = re.compile(r"^ {4}(\w+(?:, ?\w+)*)(?: \([^)]*\))?: (.*)$")
     docs: dict[str, str] = {}

@@ -12,13 +12,11 @@ from alphapose_ros.base.settings import check_settings, setting
 from alphapose_ros.data.feet import FeetSpec
 from alphapose_ros.pose.ablation import LOSSES
 from alphapose_ros.pose.loss_config import PoseLossConfig
-from alphapose_ros.train.cache import CACHES, NONE
-from alphapose_ros.train.precision import FLOAT32, PRECISIONS
-from alphapose_ros.train.schedule import COSINE, SCHEDULES, Schedule
+from alphapose_ros.train.run_config import RunConfig
 
 
 @dataclass(frozen=True)
-class PoseTrainConfig:
+class PoseTrainConfig(RunConfig):
     """A training run of a pose network.
 
     Attributes:
@@ -44,19 +42,10 @@ class PoseTrainConfig:
             that ``init`` knows keep their maps, new ones start from the nearest.
         joint_starts: JOINT=JOINT of ``init``, for new joints whose names say too little.
         input_hw: height and width of a crop, multiples of 32.
-        steps: optimizer steps of the whole schedule.
         batch_size: crops per step, of all pieces and processes together.
         accumulate: pieces in which a step's crops pass the network, for little memory; the loss
             of a step is the mean of theirs.
-        learning_rate: peak; the trunk gets ``trunk_rate`` times as much.
-        trunk_rate: see ``learning_rate``.
-        warmup: steps over which the rate rises.
-        schedule: cosine or multistep.
-        milestones: steps of multistep at which the rate falls to ``gamma`` times as much.
-        gamma: see ``milestones``.
         heatmap_steps: steps at the start with the heatmap term alone.
-        weight_decay: of AdamW.
-        freeze: number of trunk blocks, from the input, that keep their weights.
         freeze_norm: keep the batch norms' running moments (small batches would spoil them).
         loss: symmetric, or another of ``pose.ablation.LOSSES``, for comparison.
         sikr_weight: weight of the SIKR term beside the heatmap term's 1.
@@ -66,18 +55,7 @@ class PoseTrainConfig:
             of the same joints. Empty for none.
         distill_weight: of its terms beside those of the labels.
         distill_score: joints of which it is less sure teach nothing.
-        average_decay: of the exponential moving average that becomes the finished weights.
         augment: strength of the augmentation, 1 as configured, 0 none.
-        precision: of the forward pass: float32, bfloat16 or float16.
-        cache: memory keeps decoded images, none reads them anew each time; the same result.
-        cache_mb: the most that they take, of all loader processes together.
-        save_every: steps between checkpoints.
-        log_every: steps between rows of the log, which are means over these steps.
-        tensorboard: write the rows as TensorBoard curves too.
-        workers: loader processes.
-        threads: CPU threads of PyTorch, 0 for its own choice.
-        device: auto, cpu or cuda.
-        seed: of data order, augmentation and random weights.
     """
 
     out: str = "runs/pose"
@@ -95,18 +73,9 @@ class PoseTrainConfig:
     skeleton: str = "halpe136"
     joint_starts: list[str] = field(default_factory=list)
     input_hw: tuple[int, ...] = INPUT_HW
-    steps: int = setting(3000, low=1)
     batch_size: int = setting(32, low=1)
     accumulate: int = setting(1, low=1)
-    learning_rate: float = setting(3e-4, above=0)
-    trunk_rate: float = setting(0.3, low=0)
-    warmup: int = setting(100, low=0)
-    schedule: str = setting(COSINE, choices=SCHEDULES)
-    milestones: list[int] = field(default_factory=list)
-    gamma: float = setting(0.1, low=0, high=1)
     heatmap_steps: int = setting(100, low=0)
-    weight_decay: float = setting(0.01, low=0)
-    freeze: int = setting(0, low=0)
     freeze_norm: bool = True
     loss: str = setting("symmetric", choices=tuple(LOSSES))
     sikr_weight: float = setting(4.0, low=0)
@@ -114,18 +83,7 @@ class PoseTrainConfig:
     distill: str = ""
     distill_weight: float = setting(1.0, low=0)
     distill_score: float = setting(0.5, low=0, high=1)
-    average_decay: float = setting(0.999, low=0, high=1)
     augment: float = setting(1.0, low=0)
-    precision: str = setting(FLOAT32, choices=PRECISIONS)
-    cache: str = setting(NONE, choices=CACHES)
-    cache_mb: int = setting(1000, low=1)
-    save_every: int = setting(100, low=1)
-    log_every: int = setting(20, low=1)
-    tensorboard: bool = False
-    workers: int = setting(1, low=0)
-    threads: int = setting(0, low=0)
-    device: str = "auto"
-    seed: int = 0
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -141,11 +99,6 @@ class PoseTrainConfig:
                 f"input_hw: expected height and width, multiples of 32, got {self.input_hw}"
             )
         _ = self.rates, self.given_starts  # refused here rather than after the data was read
-
-    @property
-    def rates(self) -> Schedule:
-        """The schedule of the learning rate."""
-        return Schedule(self.steps, self.warmup, self.schedule, tuple(self.milestones), self.gamma)
 
     @property
     def chosen_loss(self) -> PoseLossConfig:
