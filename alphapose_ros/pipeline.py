@@ -67,12 +67,9 @@ class PosePipeline:
         )
         self.nms = PoseNms(config.nms)
         self.embedder = create_embedder(config.reid, self.device, runtime)
-        self._identities, self._gallery = IdentitySource(), Gallery()
-        self._motions: dict[str, CameraMotion] = {}
         if config.tracker.camera_motion:
             CameraMotion()  # says now, not at the first image, that OpenCV is missing
-        self._trackers: dict[str, Tracker] = {}
-        self._detected_ns: dict[str, int] = {}  # stamp of the detector's last look, by camera
+        self.begin_again()
 
     @classmethod
     def from_config(cls, config: PipelineConfig | Path | str) -> PosePipeline:
@@ -146,6 +143,13 @@ class PosePipeline:
                 tracker.reset()
                 self._detected_ns.pop(name, None)
                 self._motions.pop(name, None)
+
+    def begin_again(self) -> None:
+        """Forget everybody, as a new pipeline does: identities count from 1 again."""
+        self._identities, self._gallery = IdentitySource(), Gallery()
+        self._motions: dict[str, CameraMotion] = {}
+        self._trackers: dict[str, Tracker] = {}
+        self._detected_ns: dict[str, int] = {}  # stamp of the detector's last look, by camera
 
     def reconfigure(self, config: PipelineConfig) -> None:
         """Take over thresholds and the tracker's parameters; nobody is forgotten.

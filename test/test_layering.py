@@ -37,6 +37,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "data": (*FLOOR, *STAGES),  # pseudo-labels are decoded as poses are
     "train": (*FLOOR, *STAGES, "data"),
     "eval": (*PIPELINE, *SERVING, "data"),
+    "batch": (*FLOOR, *STAGES, "config", *SERVING),  # the pipeline comes from the roof
 }
 ROOF = ("cli", "demo", "__main__")  # may import everything below
 HEAVY = ("torch", "torchvision", "cv2", "scipy", "numpy", "rclpy", "cyclonedds", "rosbags", "onnx")
@@ -116,6 +117,7 @@ def test_every_room_is_known(root: Path) -> None:
         ("output", "import alphapose_ros.pipeline"),
         ("pipeline", "from alphapose_ros.output.draw import draw"),
         ("train", "from alphapose_ros.pipeline import PosePipeline"),
+        ("batch", "from alphapose_ros.pipeline import PosePipeline"),
         ("session", "import rclpy"),
         ("ros", "from cyclonedds.domain import DomainParticipant"),
         ("io", "from . import sources"),
