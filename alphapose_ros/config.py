@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import yaml
 
 from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.base.plain_yaml import read_yaml
 from alphapose_ros.base.settings import check_settings, setting
 from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.pose.config import PoseConfig
@@ -131,7 +132,7 @@ def read_parameters(path: Path) -> dict[str, Any]:
         ConfigError: missing, not YAML, or without a ``ros__parameters`` section.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot read parameters: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import Request
 
 import numpy as np
 import pytest
 from file_server import FileServer, Served
-from registry_cases import model, names, refused
+from registry_cases import model, names, refused, sha
 
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.registry import download, transfer
@@ -20,24 +19,6 @@ from alphapose_ros.registry.download import FetchOptions, fetch
 
 ONCE = FetchOptions(attempts=1)
 PARTIAL = ["net.bin.partial", "net.bin.partial.from"]
-
-
-@pytest.fixture
-def server() -> Iterator[FileServer]:
-    with FileServer() as server:
-        yield server
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("ALPHAPOSE_ROS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def content(rng: np.random.Generator) -> bytes:
-    return rng.bytes(300_000)  # several blocks
 
 
 def test_without_a_length_the_size_is_found_at_the_end(
@@ -199,7 +180,8 @@ def test_a_proxy_is_asked(
 ) -> None:
     monkeypatch.setenv("http_proxy", server.address)
     server.files["http://nowhere.invalid/net.bin"] = Served(content)
-    assert fetch(model(server, url="http://nowhere.invalid/net.bin")).read_bytes() == content
+    spec = model(server, url="http://nowhere.invalid/net.bin", sha256=sha(content))
+    assert fetch(spec).read_bytes() == content
 
 
 def test_a_silent_server_is_given_up(server: FileServer, cache: Path, content: bytes) -> None:

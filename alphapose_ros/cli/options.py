@@ -77,8 +77,10 @@ def _build(config: type[C], values: Mapping[str, Any], prefix: str) -> C:
 def _read_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
+    from alphapose_ros.base.plain_yaml import read_yaml
+
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

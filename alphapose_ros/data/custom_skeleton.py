@@ -23,6 +23,7 @@ import yaml
 from numpy.typing import NDArray
 
 from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.base.plain_yaml import read_yaml
 from alphapose_ros.base.skeletons import SKELETONS, Pairs, Skeleton
 
 _KEYS = ("name", "keypoints", "limbs", "flip_pairs", "sigmas", "parts")
@@ -37,7 +38,7 @@ def load_skeleton(path: Path) -> Skeleton:
         ConfigError: the file cannot be read, or anything in it is not as the module says.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path.read_text(encoding="utf-8"))
         return make_skeleton(content)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         line = " ".join(str(error).split())

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from alphapose_ros.base.boxes import clip_boxes, xywh_to_xyxy
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.data.coco import read_coco, read_image
+from alphapose_ros.data.file_names import image_path
 
 FloatArray = NDArray[np.float32]
 ImageArray = NDArray[np.uint8]
@@ -98,7 +99,7 @@ def _samples(content: dict[str, Any], folder: Path, category: str) -> list[BoxSa
         crowd = np.array([bool(row.get("iscrowd", 0)) for row in rows], bool)
         boxes = clip_boxes(xywh_to_xyxy([row["bbox"] for row in rows]), size_hw)
         sound = (boxes[:, 2:] > boxes[:, :2]).all(1)
-        path = folder / image["file_name"]
+        path = image_path(folder, image["file_name"])
         samples.append(
             BoxSample(int(image["id"]), path, size_hw, boxes[sound & ~crowd], boxes[sound & crowd])
         )

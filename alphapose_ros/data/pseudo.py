@@ -25,6 +25,7 @@ from alphapose_ros.base.boxes import xywh_to_xyxy
 from alphapose_ros.base.errors import require
 from alphapose_ros.base.skeletons import HALPE136
 from alphapose_ros.data.coco import read_coco, read_image
+from alphapose_ros.data.file_names import image_path
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pose.sikr import SikrDecoder
 
@@ -80,7 +81,7 @@ def pseudo_label(
     accepted: list[dict[str, Any]] = []
     for image_id, items in waiting.items():
         boxes = xywh_to_xyxy([item["bbox"] for item in items])
-        joints = _teach(session, read_image(images / names[image_id]), boxes)
+        joints = _teach(session, read_image(image_path(images, names[image_id])), boxes)
         for item, keypoints in zip(items, _labelled(joints, rules), strict=True):
             if (keypoints[HALPE136.parts["body"], 2] > 0).sum() >= rules.min_joints:
                 accepted.append(item | {"keypoints": keypoints.reshape(-1).round(2).tolist()})

@@ -26,7 +26,14 @@ from alphapose_ros.data.coco import read_coco, read_image
 from alphapose_ros.data.missed_boxes import ACCEPTED, BoxRules
 from alphapose_ros.data.part_crops import Answer
 from alphapose_ros.data.part_teachers import SIDES, FaceTeacher, HandTeacher, Subject
-from alphapose_ros.data.people import AREA_OF_BOX, FOREIGN, Annotation, People, read_people
+from alphapose_ros.data.people import (
+    AREA_OF_BOX,
+    FOREIGN,
+    Annotation,
+    People,
+    image_entry,
+    read_people,
+)
 from alphapose_ros.data.pseudo import AcceptanceRules, pseudo_label
 
 FloatArray = NDArray[np.float32]
@@ -277,8 +284,8 @@ def _joints(item: Annotation) -> FloatArray:
 
 
 def _path_of(entry: Any, folder: Path) -> Path | None:
-    whole = isinstance(entry, dict) and {"id", "file_name"} <= entry.keys()
-    return folder / str(entry["file_name"]) if whole else None
+    found = image_entry(entry, folder)
+    return found[1] if found else None
 
 
 def _has_box(item: Annotation) -> bool:

@@ -20,6 +20,7 @@ from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.rows import Rows, array
 from alphapose_ros.base.skeletons import HALPE136, Skeleton, get_skeleton
 from alphapose_ros.data.coco import read_coco, read_json
+from alphapose_ros.data.file_names import image_path
 from alphapose_ros.data.people import People, placed
 
 POSES_FILE = "poses.json"
@@ -130,7 +131,7 @@ def read_crop_list(listed: Path, root: Path, skeleton: Skeleton = HALPE136) -> S
         if not name.strip():
             raise InputError(f"{listed}: line {number}: expected PATH IDENTITY, got {line!r}")
         camera = int(found.group(2)) if found else -1
-        rows.append(Sighting(root / name.strip(), identity=person, camera=camera))
+        rows.append(Sighting(image_path(root, name.strip()), identity=person, camera=camera))
     return sightings(rows, skeleton)
 
 
@@ -218,7 +219,7 @@ def _posetrack_row(
     number = frame.get("frame_id", frame["id"])
     digits = re.findall(r"\d+", Path(frame["file_name"]).stem) or [number]
     return Sighting(
-        images / frame["file_name"],
+        image_path(images, frame["file_name"]),
         (x, y, x + width, y + height),
         int(item.get("track_id", UNKNOWN)),
         int(str(frame.get("vid_id") or 0).lstrip("0") or 0),

@@ -60,7 +60,8 @@ class RosEnvironment:
         """Read the process's environment, ``os.environ``.
 
         Raises:
-            ConfigError: a value that ROS 2 would not understand either.
+            ConfigError: a value that ROS 2 would not understand either, or the order to speak
+                securely or not at all.
         """
         reach = variables.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "").strip().upper() or "SUBNET"
         if reach not in RANGES:
@@ -76,6 +77,7 @@ class RosEnvironment:
                     f"ROS_STATIC_PEERS: expected host names or addresses separated by ';', "
                     f"got {peer!r}"
                 )
+        _refuse_security(variables)
         return cls(
             _domain_id(variables.get("ROS_DOMAIN_ID", "")),
             reach,
@@ -127,6 +129,24 @@ class RosEnvironment:
         beyond = any(p != "localhost" and not p.startswith("127.") for p in self.static_peers)
         chosen = _ONLY_LOOPBACK + (_AND_NETWORK if beyond else "")
         return f"<General><Interfaces>{chosen}</Interfaces></General>"
+
+
+def _refuse_security(variables: Mapping[str, str]) -> None:
+    """The library's wheel has no security plugins: where security is enforced, nothing is said.
+
+    The values count as in ROS 2's own rcl, which takes them by the letter.
+    """
+    if variables.get("ROS_SECURITY_ENABLE") != "true":
+        return
+    if variables.get("ROS_SECURITY_STRATEGY") == "Enforce":
+        raise ConfigError(
+            "ROS_SECURITY_STRATEGY: Enforce, and the embedded front cannot encrypt or "
+            "authenticate: expected --front ros in a ROS 2 with SROS 2"
+        )
+    logger.warning(
+        "ROS_SECURITY_ENABLE is true, and the embedded front cannot encrypt or authenticate: "
+        "it speaks in the clear, and secured nodes will not hear it"
+    )
 
 
 def _find_route(host: str) -> None:

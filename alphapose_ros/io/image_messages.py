@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from alphapose_ros.base.errors import InputError, require
 from alphapose_ros.base.records import Intrinsics
+from alphapose_ros.io.image_header import check_promise
 
 ImageArray = NDArray[np.uint8]
 
@@ -145,6 +146,7 @@ def _decode_compressed(message: Any) -> ImageArray:
     data = _bytes(message.data)
     if data.size == 0:
         raise InputError(f"expected a compressed image ({message.format!r}), got no bytes")
+    check_promise(data, message.format)
     cv2 = require(
         "cv2",
         needed_for="decoding compressed images",
@@ -158,7 +160,7 @@ def _decode_compressed(message: Any) -> ImageArray:
         raise InputError(f"damaged compressed image ({message.format!r}): {error}") from error
     if image is None:
         raise InputError(
-            f"expected a JPEG or PNG ({message.format!r}), got {data.size} bytes that are neither"
+            f"damaged compressed image ({message.format!r}): none can be read in {data.size} bytes"
         )
     _check_size(*image.shape[:2])
     rgb: ImageArray = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
@@ -231,6 +233,8 @@ def intrinsics_of(message: Any, *, rectified: bool = True) -> Intrinsics | None:
     if not np.isfinite([fx, fy, cx, cy]).all() or fx < 0 or fy <= 0:
         raise InputError(f"camera_info: expected focal lengths > 0, got fx {fx}, fy {fy}")
     distortion = () if rectified else tuple(float(d) for d in _either(message, "d"))
+    if not np.isfinite(distortion).all():
+        raise InputError(f"camera_info: expected finite distortion, got {distortion}")
     size_hw = int(message.height), int(message.width)
     model = (str(message.distortion_model) or "plumb_bob") if any(distortion) else "plumb_bob"
     if model not in DISTORTION_MODELS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import ipaddress
 import logging
 import os
 import shutil
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
+from urllib.parse import urlsplit
 
 from alphapose_ros.base.errors import WeightsError
 from alphapose_ros.registry.spec import ModelSpec
@@ -97,9 +99,29 @@ def _bring(
 
 
 def _address(spec: ModelSpec, options: FetchOptions) -> str:
-    if not options.mirror:
-        return spec.address
-    return f"{options.mirror.rstrip('/')}/{spec.source_file}"
+    address = spec.address
+    if options.mirror:
+        address = f"{options.mirror.rstrip('/')}/{spec.source_file}"
+    if not spec.sha256 and _is_open(address):
+        raise WeightsError(
+            f"{address}: refused, nobody knows the SHA-256 of {spec.file}: expected an https "
+            f"address, or fetch the file by hand and put it at {location(spec)}"
+        )
+    return address
+
+
+def _is_open(address: str) -> bool:
+    """Whether anybody on the way could put another file in the place of the one asked for."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False  # no address, which is refused elsewhere
+    if parts.scheme != "http" or parts.hostname in (None, "localhost"):
+        return False
+    try:
+        return not ipaddress.ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return True  # a name
 
 
 def _is_sound(spec: ModelSpec, path: Path) -> bool:

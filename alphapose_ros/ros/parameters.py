@@ -26,6 +26,7 @@ from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.settings import Setting, options_of
 from alphapose_ros.config import PipelineConfig, build, nested, split_parameters
 from alphapose_ros.front.config import CameraTopics, NodeConfig
+from alphapose_ros.front.confine import FILES, NOTE, confine
 
 Configs = tuple[PipelineConfig, NodeConfig]
 
@@ -74,6 +75,7 @@ class NodeParameters:
         self.configs = self._build(given)
         self._declared = {item.name: item for item in self._parameters("cameras" in given)}
         self._values: dict[str, Any] = {}
+        self._started = given
         for item in self._declared.values():
             value = _typed(item.kind, given.get(item.name, item.default))
             self._values[item.name] = value
@@ -135,6 +137,7 @@ class NodeParameters:
             return SetParametersResult(successful=True)
         changed = {name for name, value in ours.items() if self._values[name] != value}
         try:
+            confine({name: ours[name] for name in changed}, self._started)
             configs = self._build({k: v for k, v in (self._values | ours).items() if v != []})
             self._on_change(configs, changed)
         except ConfigError as error:
@@ -151,6 +154,8 @@ def descriptor(item: Declared) -> ParameterDescriptor:
     """What ``ros2 param describe`` shows."""
     limits = item.limits
     notes = [limits.expected] if limits != Setting(live=limits.live) else []
+    if item.name in FILES:
+        notes.append(NOTE)
     if not limits.live and not item.read_only:
         notes.append("can change while the node is unconfigured")
     out = ParameterDescriptor(
