@@ -27,6 +27,8 @@ ARGUMENTS = {
     "image_transport": "raw or compressed",
     "target_frame": "TF frame of 3-D positions and markers",
     "fixed_frame": "TF frame in which velocities are measured, such as odom",
+    "target": "whom to follow as target: off, id, nearest or raised_hand",
+    "target_id": "the identity, where target is id",
     "use_sim_time": "true: the time is that of /clock",
     "autostart": "false: a lifecycle manager configures and activates the node",
     "namespace": "put before every relative topic",
@@ -42,6 +44,8 @@ PARAMETERS = {  # and their types
     "image_transport": str,
     "target_frame": str,
     "fixed_frame": str,
+    "target": str,
+    "target_id": int,
     "use_sim_time": bool,
     "autostart": bool,
 }
