@@ -33,6 +33,7 @@ def register(commands: Commands) -> None:
     parser.add_argument("--image", metavar="FILE", help="image to run on, at its own size")
     parser.add_argument("--frames", type=int, default=60, metavar="N", help="default: 60")
     parser.add_argument("--json", metavar="FILE", help="write the numbers there too")
+    parser.add_argument("--plot", metavar="FILE", help="draw each stage's share (.png or .svg)")
     add_pipeline_options(parser)
 
 
@@ -41,13 +42,22 @@ def run(args: argparse.Namespace) -> int:
     from alphapose_ros.cli.pipelines import make_pipeline
     from alphapose_ros.eval.bench_scene import three_people
     from alphapose_ros.eval.benchmark import run_benchmark
+    from alphapose_ros.eval.plots import check_plot, draw, stage_panels
+    from alphapose_ros.io.sinks import check_folder
     from alphapose_ros.io.sources import read_image
 
     if args.frames < 1:
         raise InputError(f"--frames: expected at least 1, got {args.frames}")
+    if args.plot:
+        check_plot(Path(args.plot))
+        check_folder(Path(args.plot))
     image = read_image(Path(args.image)) if args.image else three_people()
     report = run_benchmark(make_pipeline(args), image, frames=args.frames)
     say(report.text())
     if args.json:
         Path(args.json).write_text(json.dumps(report.numbers(), indent=2) + "\n", encoding="utf-8")
+    if args.plot:
+        title = report.text().partition("\n")[0]
+        draw(stage_panels(report.frame_ms, report.stages_ms), Path(args.plot), title)
+        say(f"plot: {args.plot}")
     return 0

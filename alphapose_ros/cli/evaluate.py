@@ -30,8 +30,7 @@ from alphapose_ros.cli.recordings import check_max_frames, recorded, with_pose_w
 
 if TYPE_CHECKING:
     from alphapose_ros.config import PipelineConfig
-    from alphapose_ros.data.people import Annotation, People
-    from alphapose_ros.eval.pose import Estimates
+    from alphapose_ros.eval.detection import FoundPeople
     from alphapose_ros.eval.report import Report
 
 Tick = Callable[[], object]
@@ -47,7 +46,7 @@ tracking  identities: MOTA, IDF1, HOTA, switches, fragments; of results, or of a
 examples:
   alphapose-ros eval pose --annotations val.json --images images/ --json pose.json
   alphapose-ros eval pose --annotations val.json --images images/ --detected --gallery worst/
-  alphapose-ros eval detector --annotations val.json --images images/
+  alphapose-ros eval detector --annotations val.json --images images/ --plot detector.png
   alphapose-ros eval jitter clip.mp4
   alphapose-ros eval tracking --truth gt.txt --results results.txt
   alphapose-ros eval tracking clip.mp4 --truth gt.txt
@@ -71,6 +70,9 @@ def register(commands: Commands) -> None:
     parser.add_argument("--images", metavar="DIR", help="folder of its images")
     parser.add_argument("--json", metavar="FILE", help="write the numbers there too")
     parser.add_argument("--weights", metavar="FILE", help="weights to measure, as trained")
+    parser.add_argument(
+        "--plot", metavar="FILE", help="pose, detector: draw curves and intervals (.png or .svg)"
+    )
     pose = parser.add_argument_group("pose")
     pose.add_argument(
         "--without",
@@ -109,8 +111,8 @@ def run(args: argparse.Namespace) -> int:
     from alphapose_ros.io.sinks import check_folder
 
     _check(args)
-    if args.json:
-        check_folder(Path(args.json))
+    for path in filter(None, (args.json, args.plot)):
+        check_folder(Path(path))
     config, _ = load_config(args)
     if args.what == "tracking":
         numbers = run_tracking(args, config)
@@ -127,6 +129,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
+    if args.plot:
+        from alphapose_ros.eval.plots import check_plot
+
+        if args.what not in ("pose", "detector"):
+            raise InputError(f"--plot: expected eval pose or eval detector, got {args.what}")
+        check_plot(Path(args.plot))
     if args.what == "tracking":
         check_tracking(args)
         return
@@ -164,86 +172,9 @@ def _print(report: Report) -> None:
 
 
 def _pose(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:
-    from alphapose_ros.pipeline import choose_device, prepared_runtime
-    from alphapose_ros.pose.factory import create_estimator
+    from alphapose_ros.cli.eval_pose import run_pose
 
-    config = with_pose_weights(config, args.weights)
-    device = choose_device(config.device)
-    estimator = create_estimator(config.pose, device, prepared_runtime(config, device))
-    if args.detected and estimator.finds_people:
-        return _found(args, config, None)
-    from alphapose_ros.eval.pose import (
-        estimate_people,
-        measure,
-        measure_parts,
-        people_with_joints,
-    )
-    from alphapose_ros.eval.report import Report
-
-    people = (
-        _with_given_feet(args)
-        if args.feet
-        else people_with_joints(
-            Path(args.annotations), Path(args.images), _keep(args), estimator.skeleton
-        )
-    )
-    with ticking(" images", quiet=args.quiet) as tick:
-        given = estimate_people(estimator, people, tick, device)
-    title = f"{args.annotations}: poses in the annotated boxes"
-    numbers = measure(given)
-    reports = [Report(title, numbers, measure_parts(given))]
-    if args.feet:
-        from alphapose_ros.eval.feet import measure_feet
-
-        reports.append(
-            Report(f"{args.feet}: feet, and feet guessed from legs", measure_feet(given))
-        )
-    if args.gallery:
-        from alphapose_ros.eval.gallery import write_gallery
-
-        measured_on = f"{title}; {numbers['people']} people in {numbers['images']} images"
-        page = write_gallery(given, Path(args.gallery), worst=args.worst, measured_on=measured_on)
-        say(f"the worst people: {page}")
-    return [*reports, *(_found(args, config, given) if args.detected else ())]
-
-
-def _with_given_feet(args: argparse.Namespace) -> People:
-    from alphapose_ros.data.feet import read_feet, read_set_with_feet
-    from alphapose_ros.eval.parts import ANNOTATED
-
-    feet = read_feet(Path(args.feet), "val")
-    return read_set_with_feet(
-        Path(args.annotations), Path(args.images), feet, label=ANNOTATED, keep=_keep(args)
-    )
-
-
-def _keep(args: argparse.Namespace) -> Callable[[Annotation], bool]:
-    return lambda annotation: not (args.without and annotation.get(args.without))
-
-
-def _found(
-    args: argparse.Namespace, config: PipelineConfig, given: Estimates | None
-) -> Sequence[Report]:
-    from alphapose_ros.eval.detected import (
-        evaluation_limits,
-        find_people,
-        ignored_regions,
-        measure_detected,
-    )
-    from alphapose_ros.eval.pose import people_with_joints
-    from alphapose_ros.eval.report import Report
-    from alphapose_ros.pipeline import PosePipeline
-
-    annotations, images, keep = Path(args.annotations), Path(args.images), _keep(args)
-    people = given.people if given else people_with_joints(annotations, images, keep)
-    ignored = ignored_regions(annotations, images, people, keep)
-    pipeline = PosePipeline(evaluation_limits(config))
-    with ticking(" images", quiet=args.quiet) as tick:
-        found = find_people(pipeline, people, ignored, tick)
-    numbers = measure_detected(found, people.skeleton, given)
-    counts = {key: numbers.pop(key) for key in ("detected_images", "detected_poses")}
-    title = f"{args.annotations}: people found by the detector, after pose NMS, matched by OKS"
-    return [Report(title, counts, numbers, "detected_")]
+    return run_pose(args, config)
 
 
 def _detector(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:
@@ -261,6 +192,7 @@ def _detector(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Repo
         teacher = create_detector(
             evaluation_config(DetectorConfig(name=name, weights=args.teacher)), device
         )
+    seen: list[FoundPeople] = []
     with ticking(" images", quiet=args.quiet) as tick:
         numbers = evaluate_detector(
             create_detector(evaluation_config(chosen), device, prepared_runtime(config, device)),
@@ -269,8 +201,15 @@ def _detector(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Repo
             teacher=teacher,
             device=device,
             on_image=tick,
+            on_found=seen.append,
         )
-    return [Report(f"{args.annotations}: person boxes", numbers)]
+    title = f"{args.annotations}: person boxes"
+    if args.plot:
+        from alphapose_ros.eval.plots import detector_panels, draw
+
+        draw(detector_panels(seen), Path(args.plot), title)
+        say(f"plot: {args.plot}")
+    return [Report(title, numbers)]
 
 
 def _jitter(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:

@@ -60,6 +60,7 @@ def evaluate_detector(
     teacher: Detector | None = None,
     device: torch.device | str = "cpu",
     on_image: Callable[[], object] = lambda: None,
+    on_found: Callable[[FoundPeople], object] = lambda _: None,
     repeats: int = 200,
     seed: int = 0,
 ) -> Measures:
@@ -74,6 +75,7 @@ def evaluate_detector(
         teacher: sees the same images in the same run.
         device: of the detectors.
         on_image: called after each image, for a progress bar.
+        on_found: called with each image's people and what the detector says of them.
         repeats, seed: of the image bootstrap.
 
     Raises:
@@ -91,6 +93,7 @@ def evaluate_detector(
             skipped += 1
             continue
         own.append(FoundPeople(sample, detector(batch)[0]))
+        on_found(own[-1])
         if teacher is not None:
             others.append(FoundPeople(sample, teacher(batch)[0]))
         on_image()

@@ -185,7 +185,7 @@ def read_json_lines(path: Path) -> TrackRows:
         InputError: a line is not of this form.
     """
     frames, ids, boxes, scores = [], [], [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             entry: Any = json.loads(line) if line.strip() else {"frame": 0, "people": []}
             for person in entry["people"]:
@@ -195,9 +195,10 @@ def read_json_lines(path: Path) -> TrackRows:
                     ids.append(int(person["id"]))
                     boxes.append((x, y, x + width, y + height))
                     scores.append(float(person["score"]))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise InputError(
-                f"{path}:{number}: expected a line of `run --json`, got {line[:60]!r}"
+                f"{path}:{number}: expected a line of `run --json`, "
+                f"got {line[:60].decode(errors='replace')!r}"
             ) from error
     return _checked(make_rows(frames, ids, boxes, confidences=np.array(scores)), path)
 

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``alphapose-ros eval pose``: joints in annotated boxes, and people found by the detector."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alphapose_ros.base.errors import InputError
+from alphapose_ros.cli.console import say, ticking
+from alphapose_ros.cli.recordings import with_pose_weights
+
+if TYPE_CHECKING:
+    from alphapose_ros.config import PipelineConfig
+    from alphapose_ros.data.people import Annotation, People
+    from alphapose_ros.eval.pose import Estimates
+    from alphapose_ros.eval.report import Report
+
+
+def run_pose(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:
+    """Measure joints in the annotated boxes, and with ``--detected`` the people found, too."""
+    from alphapose_ros.pipeline import choose_device, prepared_runtime
+    from alphapose_ros.pose.factory import create_estimator
+
+    config = with_pose_weights(config, args.weights)
+    device = choose_device(config.device)
+    estimator = create_estimator(config.pose, device, prepared_runtime(config, device))
+    if args.detected and estimator.finds_people:
+        if args.plot:
+            raise InputError("--plot: expected a pose network that answers given boxes")
+        return _found(args, config, None)
+    from alphapose_ros.eval.pose import (
+        estimate_people,
+        measure,
+        measure_parts,
+        people_with_joints,
+    )
+    from alphapose_ros.eval.report import Report
+
+    people = (
+        _with_given_feet(args)
+        if args.feet
+        else people_with_joints(
+            Path(args.annotations), Path(args.images), _keep(args), estimator.skeleton
+        )
+    )
+    with ticking(" images", quiet=args.quiet) as tick:
+        given = estimate_people(estimator, people, tick, device)
+    title = f"{args.annotations}: poses in the annotated boxes"
+    numbers = measure(given)
+    reports = [Report(title, numbers, measure_parts(given))]
+    if args.plot:
+        from alphapose_ros.eval.plots import draw, pose_panels
+
+        draw(pose_panels(given, reports[0].parts), Path(args.plot), title)
+        say(f"plot: {args.plot}")
+    if args.feet:
+        from alphapose_ros.eval.feet import measure_feet
+
+        reports.append(
+            Report(f"{args.feet}: feet, and feet guessed from legs", measure_feet(given))
+        )
+    if args.gallery:
+        from alphapose_ros.eval.gallery import write_gallery
+
+        measured_on = f"{title}; {numbers['people']} people in {numbers['images']} images"
+        page = write_gallery(given, Path(args.gallery), worst=args.worst, measured_on=measured_on)
+        say(f"the worst people: {page}")
+    return [*reports, *(_found(args, config, given) if args.detected else ())]
+
+
+def _with_given_feet(args: argparse.Namespace) -> People:
+    from alphapose_ros.data.feet import read_feet, read_set_with_feet
+    from alphapose_ros.eval.parts import ANNOTATED
+
+    feet = read_feet(Path(args.feet), "val")
+    return read_set_with_feet(
+        Path(args.annotations), Path(args.images), feet, label=ANNOTATED, keep=_keep(args)
+    )
+
+
+def _keep(args: argparse.Namespace) -> Callable[[Annotation], bool]:
+    return lambda annotation: not (args.without and annotation.get(args.without))
+
+
+def _found(
+    args: argparse.Namespace, config: PipelineConfig, given: Estimates | None
+) -> Sequence[Report]:
+    from alphapose_ros.eval.detected import (
+        evaluation_limits,
+        find_people,
+        ignored_regions,
+        measure_detected,
+    )
+    from alphapose_ros.eval.pose import people_with_joints
+    from alphapose_ros.eval.report import Report
+    from alphapose_ros.pipeline import PosePipeline
+
+    annotations, images, keep = Path(args.annotations), Path(args.images), _keep(args)
+    people = given.people if given else people_with_joints(annotations, images, keep)
+    ignored = ignored_regions(annotations, images, people, keep)
+    pipeline = PosePipeline(evaluation_limits(config))
+    with ticking(" images", quiet=args.quiet) as tick:
+        found = find_people(pipeline, people, ignored, tick)
+    numbers = measure_detected(found, people.skeleton, given)
+    counts = {key: numbers.pop(key) for key in ("detected_images", "detected_poses")}
+    title = f"{args.annotations}: people found by the detector, after pose NMS, matched by OKS"
+    return [Report(title, counts, numbers, "detected_")]

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The web viewer's page, served so that the browser asks nobody but this machine.
+
+The page that the viewer brings would load a font, look for news and report its use on the net. A
+Content-Security-Policy forbids the browser all of that; everything needed comes from here.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from contextlib import suppress
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import quote
+
+from alphapose_ros.base.errors import TransportError
+from alphapose_ros.io.closing import Closing
+
+_HOST = re.compile(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]")
+_PASSED_ON = ("Content-Type", "Content-Encoding", "rerun-final-length")
+_TIMEOUT_S = 30.0
+
+
+class ViewerPage(Closing):
+    """An HTTP server in front of the viewer's own.
+
+    Args:
+        host, port: where to listen; port 0 is any free one.
+        files: address and port of the viewer's own page.
+        data_port: where the page gets its data, on the host that it was called by.
+
+    Raises:
+        TransportError: the address cannot be listened on.
+    """
+
+    def __init__(self, host: str, port: int, files: tuple[str, int], data_port: int) -> None:
+        handler = type("Handler", (_Handler,), {"files": files, "data_port": data_port})
+        try:
+            self._server = ThreadingHTTPServer((host, port), handler)
+        except (OSError, OverflowError) as error:
+            raise TransportError(f"{host}:{port}: cannot serve the viewer: {error}") from error
+        self._server.daemon_threads = True
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="viewer-page", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    files: tuple[str, int]
+    data_port: int
+
+    def do_GET(self) -> None:
+        """Send the browser to the data, or give it a file of the page."""
+        host = self._called_by()
+        if host is None:
+            self.send_error(HTTPStatus.BAD_REQUEST, "expected a Host header")
+        elif self.path == "/":
+            data = quote(f"rerun+http://{host}:{self.data_port}/proxy", safe="")
+            self.send_response(HTTPStatus.FOUND)
+            self.send_header("Location", f"/?url={data}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        else:
+            with suppress(BrokenPipeError, ConnectionResetError):  # a browser may leave any time
+                self._pass_on(host)
+
+    def _pass_on(self, host: str) -> None:
+        connection = HTTPConnection(*self.files, timeout=_TIMEOUT_S)
+        try:
+            connection.request("GET", self.path.partition("?")[0])
+            answer = connection.getresponse()
+            body = answer.read()
+        except (OSError, HTTPException):
+            self.send_error(HTTPStatus.BAD_GATEWAY, "the viewer is gone")
+            return
+        finally:
+            connection.close()
+        self.send_response(answer.status)
+        for name in _PASSED_ON:
+            if answer.getheader(name) is not None:
+                self.send_header(name, str(answer.getheader(name)))
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Security-Policy", _policy(host, self.data_port))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _called_by(self) -> str | None:
+        """The host that the browser knows us by, without its port."""
+        found = _HOST.match(self.headers.get("Host", ""))
+        return found.group() if found else None
+
+    def log_message(self, *_arguments: object) -> None:
+        """Requests are nobody's news."""
+
+
+def _policy(host: str, data_port: int) -> str:
+    own = "'self' data: blob:"
+    return (
+        f"default-src {own}; connect-src {own} http://{host}:{data_port}; "
+        f"script-src {own} 'unsafe-inline' 'wasm-unsafe-eval'; style-src {own} 'unsafe-inline'"
+    )
