@@ -43,11 +43,12 @@ class Subscription:
     def __init__(
         self,
         make_reader: Callable[[Reliability], tuple[Any, Any]],
+        drop_reader: Callable[[Any, Any], None],
         topic: str,
         callback: Callable[[list[CdrSample]], None],
         reliability: Reliability,
     ) -> None:
-        self._make_reader = make_reader
+        self._make_reader, self._drop_reader = make_reader, drop_reader
         self.topic, self.callback, self.reliability = topic, callback, reliability
         self.reader, self.condition = make_reader(reliability)
 
@@ -75,7 +76,6 @@ class Subscription:
 
     def change(self, reliability: Reliability) -> None:
         """Listen anew in another way; only on the participant's thread."""
-        old, self.reliability = (self.condition, self.reader), reliability
-        for entity in old:
-            entity._delete(entity._ref)
+        self._drop_reader(self.reader, self.condition)
+        self.reliability = reliability
         self.reader, self.condition = self._make_reader(reliability)

@@ -107,7 +107,7 @@ class Participant:
             self._waitset.attach(condition)
             return reader, condition
 
-        subscription = Subscription(make_reader, topic, callback, reliability)
+        subscription = Subscription(make_reader, self._drop_reader, topic, callback, reliability)
         self._subscriptions.append(subscription)
         return subscription
 
@@ -193,6 +193,11 @@ class Participant:
                 f"DDS domain {number}: cannot join ({error}); check CYCLONEDDS_URI, "
                 "ROS_STATIC_PEERS and that a network interface is up"
             ) from error
+
+    def _drop_reader(self, reader: Any, condition: Any) -> None:
+        self._waitset.detach(condition)  # it would keep every reader that there ever was
+        for entity in (condition, reader):
+            entity._delete(entity._ref)
 
     def _topic(self, name: str, type_name: str) -> Any:
         if name not in self._topics:

@@ -164,7 +164,7 @@ def serve(config: NodeConfig, names: NodeNames, make_pipeline: Callable[[], Any]
     Args:
         config: the node's.
         names: of the node and its topics.
-        make_pipeline: called once, under the signals' guard, because loading takes seconds.
+        make_pipeline: called once; a signal meanwhile ends the process, because it takes seconds.
 
     Returns:
         0 after a signal.
@@ -172,11 +172,10 @@ def serve(config: NodeConfig, names: NodeNames, make_pipeline: Callable[[], Any]
     Raises:
         AlphaPoseError: a bad environment, no network, no weights.
     """
-    with stop_signals() as stop:
+    with stop_signals(last=True) as stop:
         environment = RosEnvironment.from_variables(os.environ)
-        pipeline = make_pipeline()
-        if stop.is_set():
-            return 0
+        with stop.leaving():
+            pipeline = make_pipeline()
         node = PoseNode(config, names, pipeline, environment)
         try:
             node.start()

@@ -30,7 +30,7 @@ def read_boxes(path: str | Path) -> dict[ImageId, Detections]:
     """
     try:
         rows = json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected a JSON file of boxes ({error})") from error
     if not isinstance(rows, list):
         raise InputError(f"{path}: expected a list of rows, got {type(rows).__name__}")
@@ -46,7 +46,7 @@ def read_boxes(path: str | Path) -> dict[ImageId, Detections]:
                 raise ValueError(f"bbox {row['bbox']}, score {score}")
             boxes[row["image_id"]].append([x, y, width, height])
             scores[row["image_id"]].append(score)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise InputError(
                 f"{path}, row {number}: expected image_id, bbox [x, y, w, h] and score "
                 f"({type(error).__name__}: {error})"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,11 @@ from alphapose_ros.io.stamps import StampGuard, StampVerdict
 from alphapose_ros.output.messages import stamp_of
 
 logger = logging.getLogger("alphapose_ros.node")
+
+_SECOND_NS = 10**9
+_DIGIT = re.compile(r"\d")
+_QUOTE = re.compile("[:'\"]")
+_MAX_LINE = 300  # characters; a damaged message can hold a megabyte of name
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,7 @@ class ImageIntake:
         self.counts.received += 1 + superseded
         self.counts.superseded += superseded
         try:
+            check_stamp(message)
             pixels = self._check(message)
         except InputError as error:
             self.refuse(error)
@@ -143,9 +150,9 @@ class ImageIntake:
         """Count an image that cannot be used and say why."""
         with self._lock:
             self.counts.refused += 1
-        self.refusal = str(error)
-        # The kind of fault is the key: its numbers differ from image to image.
-        self.complain(str(error).partition(":")[0], f"{self.topic}: image refused: {error}")
+        self.refusal = _line(error)
+        kind = _kind(self.refusal)
+        self.complain(kind, f"{self.topic}: image refused: {self.refusal}")
 
     def camera_info(self, message: Any, topic: str) -> None:
         """The latest calibration counts."""
@@ -153,7 +160,7 @@ class ImageIntake:
             self.intrinsics = intrinsics_of(message, rectified=self._rectified)
         except InputError as error:
             self.intrinsics = None
-            self.complain("camera_info", f"{topic}: refused: {error}")
+            self.complain("camera_info", f"{topic}: refused: {_line(error)}")
 
     def complain(self, kind: str, text: str) -> None:
         """One line in the log; a line of the same ``kind`` stays away for a while."""
@@ -168,3 +175,28 @@ class ImageIntake:
             self.complain("camera_info size", text)
             return None
         return known
+
+
+def check_stamp(message: Any) -> None:
+    """What is no time cannot be answered: ROS 2 has no times before 1970.
+
+    Raises:
+        InputError: seconds below 0, or a second or more of nanoseconds.
+    """
+    stamp = message.header.stamp
+    if stamp.sec < 0 or not 0 <= stamp.nanosec < _SECOND_NS:
+        raise InputError(
+            f"damaged stamp: expected sec >= 0 and nanosec < 1e9, got {stamp.sec} and "
+            f"{stamp.nanosec}"
+        )
+
+
+def _kind(line: str) -> str:
+    """The kind of fault: what is quoted in it and its numbers differ from image to image."""
+    return _DIGIT.sub("0", _QUOTE.split(line, maxsplit=1)[0])
+
+
+def _line(error: InputError) -> str:
+    """An error as one line of the log, whatever is quoted in it."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= _MAX_LINE else f"{text[:_MAX_LINE]}..."

@@ -15,7 +15,7 @@ from sensor_msgs.msg import Image
 
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import FloatArray
-from alphapose_ros.front.intake import ImageIntake
+from alphapose_ros.front.intake import ImageIntake, check_stamp
 from alphapose_ros.io.image_messages import decode_depth
 from alphapose_ros.output.messages import stamp_of
 from alphapose_ros.ros.subscription import AdaptiveSubscription
@@ -94,4 +94,9 @@ class DepthInput:
 
     def _on_depth(self, message: Any) -> None:
         self.received += 1
+        try:
+            check_stamp(message)
+        except InputError as error:
+            self._intake.complain("depth stamp", f"{self.topic}: depth refused: {error}")
+            return
         self._filter.signalMessage(message)
