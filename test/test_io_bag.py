@@ -88,7 +88,7 @@ def test_our_own_messages_carry_their_definition_and_hash(tmp_path: Path) -> Non
 def test_a_folder_bag_has_metadata_and_is_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "recording"
     write(path, [("/image", raw_image(S), S)])
-    assert sorted(p.name for p in path.iterdir()) == ["metadata.yaml", "recording.mcap"]
+    assert sorted(p.name for p in path.iterdir()) == ["metadata.yaml", "recording_0.mcap"]
     assert [frame.stamp_ns for frame in open_source(str(path))] == [S]
     with pytest.raises(InputError, match="exists already"):
         BagWriter(path)

@@ -36,7 +36,9 @@ def test_a_line_per_frame_also_when_nobody_is_there(tmp_path: Path) -> None:
     seen = [TrackState.TRACKED, TrackState.LOST, TrackState.TENTATIVE]
     with JsonLinesWriter(path) as sink:
         sink.write(result([], 1_500_000_000))
-        assert path.read_text().count("\n") == 1  # complete although it is still open
+        part = tmp_path / "out.jsonl.part"
+        assert part.read_text().count("\n") == 1  # complete although it is still open
+        assert not path.exists()
         sink.write(result(seen, 1_600_000_000))
         sink.write(result([], 0, camera="rear"))
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -50,6 +52,35 @@ def test_a_line_per_frame_also_when_nobody_is_there(tmp_path: Path) -> None:
         "keypoints": [3.14, 3.14, 0.5] * 17,
     }  # fmt: skip
     assert (second["id"], second["state"], second["box"][0]) == (0, "tentative", 20.0)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_lines_of_before_are_replaced_by_complete_ones_only(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text("before\n")
+    JsonLinesWriter(path).close()  # no frame, no file
+    assert [p.name for p in tmp_path.iterdir()] == ["out.jsonl"]
+    left = JsonLinesWriter(path)  # of a killed process
+    left.write(result([]))
+    assert path.read_text() == "before\n"
+    with JsonLinesWriter(path) as sink:
+        sink.write(result([], 5))
+    assert json.loads(path.read_text())["stamp"] == 5e-9
+    assert json.loads((tmp_path / "out.jsonl.part").read_text())["stamp"] == 0
+    left.close()
+
+
+def test_a_pipe_and_a_link_are_written_in_place(tmp_path: Path) -> None:
+    target, link = tmp_path / "real", tmp_path / "link.jsonl"
+    link.symlink_to(target)
+    target.write_text("of before\n" * 999)
+    with JsonLinesWriter(link) as sink:
+        sink.write(result([]))
+        assert target.read_text().count("\n") == 1
+    assert link.is_symlink()
+    with JsonLinesWriter("/dev/null") as sink:
+        sink.write(result([]))
+    assert Path("/dev/null").is_char_device()
 
 
 def test_keypoints_are_flat_for_nobody_too() -> None:
@@ -101,6 +132,26 @@ def test_images_of_other_and_odd_sizes_fit_into_the_first(tmp_path: Path) -> Non
 def test_no_frame_makes_no_video(tmp_path: Path) -> None:
     VideoWriter(tmp_path / "out.mp4", 10).close()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_video_of_before_is_replaced_by_a_complete_one_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out.mp4"
+    path.write_bytes(b"before")
+    sink = VideoWriter(path, 10)
+    sink.write(picture((1, 2, 3)))
+    monkeypatch.setattr(VideoWriter, "_is_whole", lambda self: False)
+    with pytest.raises(OSError, match="cannot be read back whole") as caught:
+        sink.close()
+    assert caught.value.filename == str(path)
+    assert path.read_bytes() == b"before"
+    assert sink.path == tmp_path / ".out.part.mp4"
+    monkeypatch.undo()
+    with VideoWriter(path, 10) as sink:
+        sink.write(picture((1, 2, 3)))
+    assert path.stat().st_size > 100
+    assert (tmp_path / ".out.part.mp4").is_file()  # of the one before: still there
 
 
 def test_without_a_codec_the_video_becomes_motion_jpeg_and_says_so(

@@ -17,9 +17,21 @@ from types import FrameType
 
 from alphapose_ros import __version__
 from alphapose_ros.base.errors import AlphaPoseError
-from alphapose_ros.cli import bench, doctor, evaluate, models, node, play, predict, run, train
+from alphapose_ros.cli import (
+    batch,
+    bench,
+    doctor,
+    evaluate,
+    models,
+    node,
+    play,
+    predict,
+    run,
+    train,
+    view,
+)
 
-COMMANDS = (run, node, play, predict, train, evaluate, models, bench, doctor)
+COMMANDS = (run, batch, node, view, play, predict, train, evaluate, models, bench, doctor)
 BAD_INPUT, INTERRUPTED, READER_LEFT, TERMINATED = 2, 130, 141, 143
 
 _EXAMPLES = """\
@@ -27,6 +39,7 @@ examples:
   alphapose-ros run clip.mp4 --video out.mp4 --json out.jsonl
   alphapose-ros run 0 --show                          the first camera, in a window
   alphapose-ros node image:=/front/image_raw          the live node
+  alphapose-ros view image:=/front/image_raw          what it sees, without RViz
   alphapose-ros predict photos/ --output poses.json   single images, no tracking
   alphapose-ros doctor                                what is installed and what is missing
 
@@ -56,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # OpenCV and FFmpeg write decoder chatter to stderr that buries the one line that matters.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    # A small file can promise a picture of gigabytes; OpenCV's own limit is four times as much.
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 28))
     args = build_parser().parse_args(argv)
     level = logging.DEBUG if args.verbose else logging.INFO
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")

@@ -21,34 +21,42 @@ _POSES = "alphapose_ros/msg/PoseArray"
 
 
 class BagOutput:
-    """Poses, the skeleton once, and the annotated image (JPEG) of every frame, as MCAP.
+    """Poses, the skeleton once, and unless ``images`` is False the annotated image (JPEG) of
+    every frame, as MCAP or SQLite.
 
     Topics are ``/poses``, ``/skeleton`` and ``/pose_image/compressed``; from the second camera on
     its name stands before ``poses`` and ``pose_image``. Messages are stamped with the frames'
-    time, so that a recording played later stands beside its poses.
+    time, so that a recording played later stands beside its poses. Without any frame there is
+    no bag.
     """
 
-    def __init__(self, path: Path, skeleton: Skeleton) -> None:
-        self._cv2: Any = require("cv2", needed_for="images in bags", install=INSTALL_OPENCV)
+    def __init__(
+        self, path: Path, skeleton: Skeleton, images: bool = True, *, storage: str = "mcap"
+    ) -> None:
+        self._cv2: Any = (
+            require("cv2", needed_for="images in bags", install=INSTALL_OPENCV) if images else None
+        )
         self._types = WireTypes()
         self._classes: Any = MessageClasses(self._types)
         self._skeleton = skeleton
         self._prefixes: dict[str, str] = {}
-        self._writer = BagWriter(path)
+        self._writer = BagWriter(path, storage=storage)
 
     def write(self, frame: Frame, result: FrameResult, drawn: ImageArray | None) -> bool:
         """Append the messages of one frame."""
-        assert drawn is not None
         stamp_ns = frame.stamp_ns
         if not self._prefixes:
-            self._append("/skeleton", skeleton_message(self._skeleton, self._classes), stamp_ns)
+            skeleton = skeleton_message(self._skeleton, self._classes)
+            self._append("/skeleton", skeleton, stamp_ns, latched=True)
         if frame.camera not in self._prefixes:
             later = f"/{frame.camera.strip('/')}" if self._prefixes else ""
             self._prefixes[frame.camera] = later
         prefix = self._prefixes[frame.camera]
         self._writer.write(f"{prefix}/poses", _POSES, pose_array_cdr(result), stamp_ns)
-        image = self._compressed(drawn, result)
-        self._append(f"{prefix}/pose_image/compressed", image, stamp_ns)
+        if self._cv2 is not None:
+            assert drawn is not None
+            image = self._compressed(drawn, result)
+            self._append(f"{prefix}/pose_image/compressed", image, stamp_ns)
         return True
 
     def _compressed(self, drawn: ImageArray, result: FrameResult) -> Any:
@@ -60,13 +68,16 @@ class BagOutput:
             data=self._classes.sequence(data),
         )
 
-    def _append(self, topic: str, message: Any, stamp_ns: int) -> None:
+    def _append(self, topic: str, message: Any, stamp_ns: int, *, latched: bool = False) -> None:
         cdr = self._types.serialize(message)
-        self._writer.write(topic, message.__msgtype__, cdr, stamp_ns)
+        self._writer.write(topic, message.__msgtype__, cdr, stamp_ns, latched=latched)
 
     def close(self) -> None:
         """Finish the bag."""
-        self._writer.close()
+        if self._prefixes:
+            self._writer.close()
+        else:
+            self._writer.discard()
 
     def summary(self) -> list[str]:
         """The file."""

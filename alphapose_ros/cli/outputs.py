@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.io.sinks import JsonLinesWriter, VideoWriter, check_folder
 from alphapose_ros.io.source_base import INSTALL_OPENCV
 from alphapose_ros.output.draw import draw_result
+
+if TYPE_CHECKING:
+    from alphapose_ros.io.viewer_process import ViewerProcess
 
 
 class Output(Protocol):
@@ -57,8 +60,13 @@ class Outputs:
         return [line for output in self._outputs for line in output.summary()]
 
 
-def open_outputs(args: argparse.Namespace, fps: float, skeleton: Skeleton) -> Outputs:
-    """Open what ``--video --json --bag --show`` ask for; all or none stay open."""
+def open_outputs(
+    args: argparse.Namespace,
+    fps: float,
+    skeleton: Skeleton,
+    viewer: ViewerProcess | None = None,
+) -> Outputs:
+    """Open what ``--video --json --bag --rrd --show`` ask for; all or none stay open."""
     outputs: list[Output] = []
     with ExitStack() as stack:
 
@@ -73,7 +81,15 @@ def open_outputs(args: argparse.Namespace, fps: float, skeleton: Skeleton) -> Ou
         if args.bag:
             from alphapose_ros.cli.bag_output import BagOutput
 
-            add(BagOutput(Path(args.bag), skeleton))
+            add(BagOutput(Path(args.bag), skeleton, storage=args.bag_storage))
+        if args.rrd:
+            from alphapose_ros.cli.viewer_output import RecordingOutput
+
+            add(RecordingOutput(Path(args.rrd)))
+        if viewer is not None:
+            from alphapose_ros.cli.viewer_output import ViewerOutput
+
+            add(ViewerOutput(viewer))
         if args.show:
             add(Window())
         stack.pop_all()

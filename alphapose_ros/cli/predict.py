@@ -18,6 +18,7 @@ from alphapose_ros.cli.console import (
     say,
     warn,
 )
+from alphapose_ros.cli.endings import full_disk_is_one_line, signals_wait
 
 if TYPE_CHECKING:
     from alphapose_ros.base.records import ImageArray, Poses
@@ -80,7 +81,8 @@ def run(args: argparse.Namespace) -> int:
     found: list[tuple[Image, Poses]] = []
     for image, poses in _estimate(args, images):
         found.append((image, to_skeleton(poses, skeleton) if skeleton else poses))
-    _write(args.format, output, found)
+    with full_disk_is_one_line(), signals_wait():
+        _write(args.format, output, found)
     people = sum(len(poses) for _, poses in found)
     say(f"{people} people in {len(found)} images: {output}")
     return 0
@@ -185,6 +187,6 @@ def _write(form: str, output: Path, found: list[tuple[Image, Poses]]) -> None:
 
 
 def _write_json(path: Path, content: object) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content), encoding="utf-8")
-    partial.replace(path)
+    from alphapose_ros.io.part import write_text
+
+    write_text(path, json.dumps(content))

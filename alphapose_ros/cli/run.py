@@ -20,6 +20,8 @@ from alphapose_ros.cli.console import (
     table,
     warn,
 )
+from alphapose_ros.cli.endings import full_disk_is_one_line, signals_wait
+from alphapose_ros.cli.viewers import add_viewer_options, open_viewer, serve_until_interrupted
 
 if TYPE_CHECKING:
     from alphapose_ros.base.records import Frame, FrameResult
@@ -49,18 +51,35 @@ def register(commands: Commands) -> None:
     )
     parser.set_defaults(handler=run)
     parser.add_argument("source", metavar="SOURCE", help="what to look at, see below")
-    outputs = parser.add_argument_group("outputs, any of them")
+    outputs = parser.add_argument_group(
+        "outputs, any of them",
+        "Each gets its name when it is complete; FILE.part is what a killed process leaves.",
+    )
     outputs.add_argument("--video", metavar="FILE", help="annotated video, such as out.mp4")
     outputs.add_argument("--json", metavar="FILE", help="one JSON line per frame")
     outputs.add_argument(
-        "--bag", metavar="FILE", help="bag with poses, skeleton and annotated images (out.mcap)"
+        "--bag",
+        metavar="BAG",
+        help="bag with poses, skeleton and annotated images: one file (out.mcap, out.db3), or a "
+        "new rosbag2 folder under any other name",
     )
+    outputs.add_argument(
+        "--bag-storage",
+        choices=("mcap", "sqlite3"),
+        default="mcap",
+        help="of a rosbag2 folder (default: mcap)",
+    )
+    outputs.add_argument("--rrd", metavar="FILE", help="recording for the Rerun viewer (out.rrd)")
     outputs.add_argument("--show", action="store_true", help="live window; q or Esc ends")
+    outputs.add_argument(
+        "--view", action="store_true", help="live Rerun viewer, with a past to go back to"
+    )
     inputs = parser.add_argument_group("input")
     inputs.add_argument("--topic", help="image topic of a bag (default: every camera in it)")
     inputs.add_argument("--camera-name", metavar="NAME", help="name of the camera in the outputs")
     inputs.add_argument("--max-frames", type=int, metavar="N", help="end after N frames")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_viewer_options(parser.add_argument_group("viewer, with --view"))
     add_pipeline_options(parser)
 
 
@@ -73,14 +92,19 @@ def run(args: argparse.Namespace) -> int:
     if args.max_frames is not None and args.max_frames < 1:
         raise InputError(f"--max-frames: expected at least 1, got {args.max_frames}")
     statistics = RunStatistics()
-    with ExitStack() as stack:
-        source = stack.enter_context(open_source(args.source, topic=args.topic))
-        pipeline = make_pipeline(args)
-        outputs = open_outputs(args, source.fps, pipeline.skeleton)
-        stack.callback(_report, source, statistics, outputs)
-        stack.callback(outputs.close)
-        statistics.begin()
-        _loop(source, pipeline, outputs.write, statistics, args)
+    with full_disk_is_one_line(), ExitStack() as looking:
+        viewer = looking.enter_context(open_viewer(args)) if args.view else None
+        with ExitStack() as stack:
+            source = stack.enter_context(open_source(args.source, topic=args.topic))
+            pipeline = make_pipeline(args)
+            with signals_wait():
+                outputs = open_outputs(args, source.fps, pipeline.skeleton, viewer)
+                stack.callback(_report, source, statistics, outputs)
+                stack.callback(_close, outputs)
+            statistics.begin()
+            _loop(source, pipeline, outputs.write, statistics, args)
+        if viewer is not None:
+            serve_until_interrupted(viewer)
     return 0
 
 
@@ -102,8 +126,15 @@ def _loop(
         start = time.perf_counter()
         result = pipeline(frame)
         statistics.add(result, time.perf_counter() - start)
-        if not write(frame, result) or number == args.max_frames:
+        with signals_wait():  # a frame is in all outputs, or in none
+            go_on = write(frame, result)
+        if not go_on or number == args.max_frames:
             break
+
+
+def _close(outputs: Outputs) -> None:
+    with signals_wait():
+        outputs.close()
 
 
 def _report(source: Source, statistics: RunStatistics, outputs: Outputs) -> None:

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where results go frame by frame: an annotated video, a file of JSON lines.
 
-Both stand under their final name only when they are complete and readable: the video is written
-beside it and moved there on closing, the lines are flushed one by one.
+Both stand under their final name only when they are complete and readable. The lines grow as
+``out.jsonl.part``, whole at every moment; the video as ``.out.part.mp4``, which cannot be played
+before it is closed unless its format can (``.mkv``, ``.avi``).
 """
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from alphapose_ros.base.boxes import xyxy_to_xywh
 from alphapose_ros.base.errors import InputError, SourceError, require
 from alphapose_ros.base.records import FrameResult, ImageArray, TrackState
 from alphapose_ros.io.closing import Closing
+from alphapose_ros.io.part import GrowingFile, new_part_file, publish
 from alphapose_ros.io.source_base import INSTALL_OPENCV
 
 # H.264 plays everywhere but many OpenCV builds lack it; MPEG-4 part 2 is in all that have FFmpeg;
@@ -31,7 +34,7 @@ class VideoWriter(Closing):
     codec for ``path`` the video becomes Motion JPEG in an ``.avi`` beside it.
 
     Attributes:
-        path: where the video lies after closing.
+        path: where the video lies after closing; its part where the disk was full.
         problems: one line when it became another file than asked for.
     """
 
@@ -46,7 +49,8 @@ class VideoWriter(Closing):
             raise InputError(f"{path}: expected a frame rate above 0, got {fps}")
         self._fps = fps
         self._writer: Any = None
-        self._partial = self.path
+        self._part = self.path
+        self._frames = 0
         self._size_wh = (0, 0)
 
     def write(self, image: ImageArray) -> None:
@@ -56,6 +60,7 @@ class VideoWriter(Closing):
             self._size_wh = (max(width // 2 * 2, 2), max(height // 2 * 2, 2))  # codecs halve both
             self._open()
         self._writer.write(self._fitted(image)[:, :, ::-1].copy())
+        self._frames += 1
 
     def _open(self) -> None:
         level = self._cv2.getLogLevel() if hasattr(self._cv2, "getLogLevel") else None
@@ -70,17 +75,17 @@ class VideoWriter(Closing):
     def _try_codecs(self) -> None:
         for codec, suffix in _CODECS:
             final = self.path.with_suffix(suffix) if suffix else self.path
-            partial = final.with_name(f".{final.stem}.partial{final.suffix}")
+            part = new_part_file(final, keep_suffix=True)
             code = self._cv2.VideoWriter_fourcc(*codec)
-            writer = self._cv2.VideoWriter(str(partial), code, self._fps, self._size_wh)
+            writer = self._cv2.VideoWriter(str(part), code, self._fps, self._size_wh)
             if writer.isOpened():
                 if final != self.path:
                     self.problems.append(
                         f"{self.path}: this OpenCV has no codec for it, wrote {final} instead"
                     )
-                self.path, self._partial, self._writer = final, partial, writer
+                self.path, self._part, self._writer = final, part, writer
                 return
-            partial.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
         raise SourceError(f"{self.path}: OpenCV has no codec to write a video with")
 
     def _fitted(self, image: ImageArray) -> ImageArray:
@@ -98,11 +103,29 @@ class VideoWriter(Closing):
         return canvas
 
     def close(self) -> None:
-        """Finish the video and move it to its name; without any frame there is no file."""
-        if self._writer is not None:
-            self._writer.release()
-            self._writer = None
-            self._partial.replace(self.path)
+        """Finish the video and move it to its name; without any frame there is no file.
+
+        Raises:
+            OSError: the video is not whole, because the disk was full.
+        """
+        if self._writer is None:
+            return
+        self._writer.release()
+        self._writer = None
+        final, self.path = self.path, self._part
+        if not self._is_whole():  # OpenCV does not say what became of its writing
+            reason = "the video cannot be read back whole; is the disk full?"
+            raise OSError(errno.EIO, reason, str(final))
+        publish(self._part, final)
+        self.path = final
+
+    def _is_whole(self) -> bool:
+        capture = self._cv2.VideoCapture(str(self._part))
+        try:
+            count = capture.get(self._cv2.CAP_PROP_FRAME_COUNT) if capture.isOpened() else 0
+            return bool(count + 2 >= 0.98 * self._frames and count)  # some formats estimate it
+        finally:
+            capture.release()
 
 
 class JsonLinesWriter(Closing):
@@ -111,35 +134,57 @@ class JsonLinesWriter(Closing):
     ``{"frame": n, "stamp": s, "camera": name, "people": [{"id", "state", "score", "box": [x, y,
     w, h], "keypoints": [x, y, s, ...]}]}``; pixels, seconds; ``frame`` counts each camera's
     frames from 0; ``state`` is "tentative" (id 0) or "tracked". Lost people are not in a line.
+
+    The file grows as ``out.jsonl.part``; pipes, devices and links are written in place.
+
+    Attributes:
+        path: where the lines lie after closing; the part where the disk was full.
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = self._final = Path(path)
         check_folder(self.path)
+        in_place = self.path.is_symlink() or (self.path.exists() and not self.path.is_file())
+        self._part = self.path if in_place else new_part_file(self.path)
         self._frames: dict[str, int] = {}
-        self._file: IO[str] | None = self.path.open("w", encoding="utf-8")
+        self._file = GrowingFile(self._part, self.path)
+        self._failed = self._closed = False
 
     def write(self, result: FrameResult) -> None:
-        """Append the line of one frame."""
-        if self._file is None:
-            raise InputError(f"{self.path}: already closed")
+        """Append the line of one frame.
+
+        Raises:
+            OSError: the disk is full; the lines before are complete.
+        """
         camera = result.header.camera
         frame = self._frames.get(camera, -1) + 1
-        self._frames[camera] = frame
         line = {
             "frame": frame,
             "stamp": result.header.stamp_ns / 1e9,
             "camera": camera,
             "people": people_rows(result),
         }
-        self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
-        self._file.flush()
+        try:
+            self._file.append(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        except OSError:
+            self._failed, self.path = True, self._part
+            raise
+        self._frames[camera] = frame
 
     def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Close the file and give it its name; without any frame there is none."""
+        if self._closed:
+            return
+        self._closed = True
+        self._file.close()
+        if self._failed or self._part == self._final:
+            return
+        if not self._frames:
+            self._part.unlink()
+            return
+        self.path = self._part  # in case that this does not go well
+        publish(self._part, self._final)
+        self.path = self._final
 
 
 def people_rows(result: FrameResult) -> list[dict[str, Any]]:

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that grow under another name: ``out.mcap.part`` becomes ``out.mcap`` when it is complete.
+
+What a killed process leaves is a ``.part``: never taken for a complete file, never overwritten by
+the next run, which counts on (``out.mcap.2.part``). A file of the final name is replaced only by
+a complete one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+from alphapose_ros.base.errors import InputError
+
+SUFFIX = ".part"
+DISK_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
+def part_names(path: Path, *, keep_suffix: bool = False) -> Iterator[Path]:
+    """Names that ``path`` may grow under, in order of preference.
+
+    Args:
+        path: the final name.
+        keep_suffix: for writers that choose the format by it: ``.out.part.mp4``, hidden, because
+            nothing else keeps it from being taken for a video.
+    """
+    for number in count(1):
+        middle = SUFFIX if number == 1 else f".{number}{SUFFIX}"
+        if keep_suffix:
+            yield path.with_name(f".{path.stem}{middle}{path.suffix}")
+        else:
+            yield path.with_name(path.name + middle)
+
+
+def new_part_file(path: Path, *, keep_suffix: bool = False) -> Path:
+    """Make the empty file that ``path`` grows as; nobody else has it."""
+
+    def make(part: Path) -> None:
+        part.open("xb").close()
+
+    return _first_free(part_names(path, keep_suffix=keep_suffix), make)
+
+
+def new_part_folder(path: Path) -> Path:
+    """Make the folder that ``path`` grows as; nobody else has it."""
+    return _first_free(part_names(path), Path.mkdir)
+
+
+def _first_free(names: Iterator[Path], make: Callable[[Path], None]) -> Path:
+    for name in names:
+        with suppress(FileExistsError):
+            make(name)
+            return name
+    raise AssertionError("the names never end")
+
+
+def publish(part: Path, path: Path) -> None:
+    """Give a complete file or folder its name, once its bytes are on the disk."""
+    for each in (*part.iterdir(), part) if part.is_dir() else (part,):
+        _to_disk(each)
+    part.replace(path)
+    _to_disk(path.parent)
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno in DISK_FAULTS:  # others: a file system that has no such thing
+            raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        os.close(descriptor)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file at once: it is there whole, or as it was before.
+
+    Raises:
+        OSError: the disk is full or broken, the folder cannot be written; it names ``path``.
+    """
+    part = new_part_file(path)
+    try:
+        file = GrowingFile(part, path)
+        try:
+            file.append(text.encode())
+        finally:
+            file.close()
+        publish(part, path)
+    except BaseException:  # a signal too: half a text helps nobody
+        part.unlink(missing_ok=True)
+        raise
+
+
+class GrowingFile:
+    """A file that is whole at every moment: each piece is appended as one, or not at all.
+
+    Nothing is buffered, so that a killed process loses at most the piece it was appending.
+
+    Args:
+        path: an empty file of one's own, or a pipe or device to write to.
+        name: of the output in errors; a user knows this one.
+
+    Attributes:
+        size: bytes that count.
+    """
+
+    def __init__(self, path: Path, name: Path) -> None:
+        self._name = str(name)
+        self.size = 0
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        self._descriptor: int | None = os.open(path, flags, 0o666)
+        self._regular = path.is_file()
+
+    def append(self, data: bytes) -> None:
+        """Add ``data`` at the end.
+
+        Raises:
+            OSError: the disk is full or broken; the file ends before ``data``.
+        """
+        offset, rest = self.size, memoryview(data)
+        try:
+            while rest:
+                written = (
+                    os.pwrite(self._open(), rest, offset)
+                    if self._regular
+                    else os.write(self._open(), rest)
+                )
+                offset, rest = offset + written, rest[written:]
+        except OSError as error:
+            self.cut()
+            raise OSError(error.errno, error.strerror, self._name) from error
+        self.size = offset
+
+    def patch(self, offset: int, data: bytes) -> None:
+        """Write over bytes that are there.
+
+        Raises:
+            OSError: the disk is broken.
+        """
+        try:
+            os.pwrite(self._open(), data, offset)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._name) from error
+
+    def cut(self) -> None:
+        """Remove what an append that failed has left behind the last whole piece."""
+        with suppress(OSError):  # a full or broken disk; readers stop at the last whole piece
+            if self._regular and self._descriptor is not None:
+                os.ftruncate(self._descriptor, self.size)
+
+    def close(self) -> None:
+        """Give it back; closing twice is allowed."""
+        if self._descriptor is not None:
+            self.cut()
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)
+
+    def _open(self) -> int:
+        if self._descriptor is None:
+            raise InputError(f"{self._name}: already closed")
+        return self._descriptor
