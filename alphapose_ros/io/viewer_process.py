@@ -78,7 +78,8 @@ class ViewerProcess(Closing):
                 self.page = f"http://{_in_url(reached)}:{page.port}"
                 arguments += ["--serve-web", "--web-viewer-port", str(files)]
                 arguments += ["--server-memory-limit", options.memory]
-                arguments += ["--cors-allow-origin", f"http://*:{page.port}"]
+                for name in _names(options.host):
+                    arguments += ["--cors-allow-origin", f"http://{name}:{page.port}"]
             if recording is not None:
                 arguments.append(str(recording.resolve()))
             self._process = self._start(program, arguments)
@@ -172,6 +173,13 @@ def _silence(program: Path, settings: Mapping[str, str]) -> None:
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise TransportError(f"{program}: the viewer does not run: {error}") from error
+
+
+def _names(host: str) -> tuple[str, ...]:
+    """Under which the page is called; pages of other hosts shall not read what is shown."""
+    if host in _EVERYWHERE:
+        return ("*",)  # nobody knows what this machine is called elsewhere
+    return (_in_url(host), "localhost") if host == LOOPBACK else (_in_url(host),)
 
 
 def _port(host: str, wanted: int) -> int:
