@@ -27,6 +27,7 @@ HERE = Path(__file__).parent
 STORE = message_typestore()
 S = 10**9
 POSES = "/poses"
+HEADER_TYPE = "std_msgs/msg/Header"
 _LIMIT, _DELAY = "TEST_FILE_BYTES", "TEST_DELAY_S"
 
 
@@ -78,6 +79,22 @@ def read(path: Path, *topics: str) -> list[BagMessage]:
 
 def poses(path: Path) -> list[bytes]:
     return [found.cdr for found in read(path, POSES)]
+
+
+def headers(count: int) -> list[BagMessage]:
+    return [
+        BagMessage("/front" if k % 3 else "/rear", HEADER_TYPE, S + k, cdr_of(header(k)))
+        for k in range(count)
+    ]
+
+
+def write_all(bag: BagWriter, messages: list[BagMessage]) -> None:
+    for each in messages:
+        bag.write(each.topic, each.msgtype, each.cdr, each.stamp_ns)
+
+
+def part_of(path: Path) -> Path:
+    return path.with_name(path.name + ".part")
 
 
 def command(*argv: str | Path) -> list[str]:

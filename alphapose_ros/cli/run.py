@@ -53,7 +53,8 @@ def register(commands: Commands) -> None:
     parser.add_argument("source", metavar="SOURCE", help="what to look at, see below")
     outputs = parser.add_argument_group(
         "outputs, any of them",
-        "Each gets its name when it is complete; FILE.part is what a killed process leaves.",
+        "Video, lines and bag get their names when they are complete; a killed process leaves a "
+        ".part of each.",
     )
     outputs.add_argument("--video", metavar="FILE", help="annotated video, such as out.mp4")
     outputs.add_argument("--json", metavar="FILE", help="one JSON line per frame")

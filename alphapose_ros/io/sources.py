@@ -41,7 +41,9 @@ def open_source(uri: str | int, *, topic: str | None = None) -> Source:
     path = Path(text).expanduser()
     if not path.exists():
         raise SourceError(f"{text}: no such file, folder or camera")
-    if path.suffix.lower() in BAG_SUFFIXES or (path / "metadata.yaml").is_file():
+    from alphapose_ros.io.bag_reader import is_bag
+
+    if is_bag(path):
         from alphapose_ros.io.bag import BagSource
 
         return BagSource(path, topic=topic)
