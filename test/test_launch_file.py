@@ -110,10 +110,11 @@ def test_every_argument_reaches_the_node(loaded) -> None:
 
 def test_every_parameter_of_the_launch_file_is_one_of_the_nodes(loaded, root: Path) -> None:
     module = runpy.run_path(str(root / "launch" / "pose.launch.py"))
-    samples = {str: "", bool: False}
+    samples = {str: "", bool: False, int: 0}
     values = {name: samples[kind] for name, kind in module["PARAMETERS"].items()}
     del values["use_sim_time"]  # every node's
-    ours, others = split_parameters(values | {"device": "cpu", "image_transport": "raw"})
+    given = {"device": "cpu", "image_transport": "raw", "target": "nearest"}
+    ours, others = split_parameters(values | given)
     assert build(PipelineConfig, ours)
     assert NodeConfig.from_parameters(others)
 
