@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from alphapose_ros.eval.detection import FoundPeople
     from alphapose_ros.eval.report import Report
 
-Tick = Callable[[], object]
-
 _EXAMPLES = """\
 pose      joints in the annotated person boxes: mean OKS, AP and AR per part, PCK, face and hand
           errors, quality of the scores; with --detected the people that the detector finds, too

@@ -265,12 +265,12 @@ class Tracker:
 
     def _name(self, rows: dict[int, int], stamp_ns: int) -> dict[int, int]:
         """Identities for the tentative who have earned one; returns ``rows``, renumbered."""
-        due = [i for i in sorted(rows) if self._is_due(self._people[i], stamp_ns)]
-        looks = [self._people[i].look for i in due]
+        ready = [i for i in sorted(rows) if self._is_due(self._people[i], stamp_ns)]
+        looks = [self._people[i].look for i in ready]
         answers = self.gallery.ask(self._key, looks, stamp_ns, self.config)
-        for i, answer in zip(due, answers, strict=True):
+        for i, answer in zip(ready, answers, strict=True):
             self._confirm(self._people[i], answer, stamp_ns)
-        named = {self._people[i].identity: i for i in due if self._people[i].identity}
+        named = {self._people[i].identity: i for i in ready if self._people[i].identity}
         # Who came back elsewhere in the picture is no longer waited for where they were lost.
         keep = [named.get(p.identity, i) == i for i, p in enumerate(self._people)]
         self._keep(keep)
