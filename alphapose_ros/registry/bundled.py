@@ -121,10 +121,10 @@ BUNDLED = (
         recipe="config/train_hand_nano.yaml in two schedules: 1,500 steps of 16 hands in crops of "
         "96x96, and 3,000 of 128x128 from their end",
         metrics={
-            "AP of pseudo-labelled left hands": 0.397,
-            "the same of pose_nano alone": 0.309,
-            "AP of pseudo-labelled right hands": 0.330,
-            "the same of pose_nano alone, right": 0.247,
+            "L hand AP": 0.397,
+            "L hand AP of pose_nano alone": 0.309,
+            "R hand AP": 0.330,
+            "R hand AP of pose_nano alone": 0.247,
         },
         measured_on="pseudo-labelled hands of 73 and 93 people of other COCO val2017 images in "
         "annotated person boxes, COCO-WholeBody's constants, pose.hand_weights: hand_nano: "
