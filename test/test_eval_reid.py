@@ -191,6 +191,9 @@ def test_held_out_people_in_changed_boxes(tmp_path: Path) -> None:
     assert torch.equal(second[:, :3], unseen[:, :3])  # the same pixels, one pose fewer
     assert unpacked_guidance(second)[:, -1].amax((1, 2)).min() > 0.1
     assert unpacked_guidance(unseen)[:, -1].max() == 0
+    own = unpacked_guidance(base)[:, :-1]  # the first person is found alike: nothing else moves
+    assert all(torch.equal(unpacked_guidance(x)[:, :-1], own) for x in (second, unseen))
+    assert torch.equal(unpacked_guidance(found.crops[BACKGROUND])[:, :-1], own)
     torch.manual_seed(0)
     report = evaluate_views(ReidNet(width=16, dim=8), found)
     assert report["people"] == 3

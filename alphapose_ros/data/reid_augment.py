@@ -114,16 +114,18 @@ def make_view(
         behind: (h, w, 3) pixels to put behind, or None.
         skeleton: of both.
         config: strengths.
-        rng: of this view alone.
+        rng: of this view alone. The person's own light, noise and joints do not depend on whether
+            there is a second one.
     """
+    beside_rng, joints_rng, spoil_rng = rng.spawn(3)
     image, levels = crop.image, crop.labels
     mask = body_mask(crop, skeleton) if behind is not None or other is not None else None
     if behind is not None and mask is not None:
         image = over(behind, image, mask)
     moved: Crop | None = None
     if other is not None:
-        moved = beside(other, rng)
-        in_front = rng.random() < config.front_probability or mask is None
+        moved = beside(other, beside_rng)
+        in_front = beside_rng.random() < config.front_probability or mask is None
         theirs = body_mask(moved, skeleton)
         if theirs is None:
             moved = None
@@ -132,11 +134,11 @@ def make_view(
             image = pasted if in_front or mask is None else over(pasted, image, mask)
             if in_front:
                 levels = _dimmed(crop.points, levels, theirs)
-    found = _found(crop.points, levels, config, rng)
+    found = _found(crop.points, levels, config, joints_rng)
     nobody = np.zeros_like(found[0]), np.zeros_like(found[1])
-    known = moved is not None and rng.random() < config.other_known_probability
-    second = _found(moved.points, moved.labels, config, rng) if moved and known else nobody
-    return View(degrade(image, config.crops, rng), *found, *second)
+    known = moved is not None and beside_rng.random() < config.other_known_probability
+    second = _found(moved.points, moved.labels, config, beside_rng) if moved and known else nobody
+    return View(degrade(image, config.crops, spoil_rng), *found, *second)
 
 
 def beside(other: Crop, rng: np.random.Generator) -> Crop:
