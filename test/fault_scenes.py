@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +31,6 @@ _FAULTS = {
     DEVICE_FULL: torch.cuda.OutOfMemoryError("CUDA out of memory"),
     HOST_FULL: MemoryError(),
 }
-_domains = count(os.getpid() % 100)
-
-
-def new_domain() -> int:
-    """A DDS domain of the test's own, 101..200."""
-    return 101 + next(_domains) % 100
 
 
 class FaultyPipeline(FakePipeline):

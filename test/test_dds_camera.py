@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from dds_helpers import IMAGE, FarEnd, environment, wait_for
+from domains import new_domain
 
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import Frame, Intrinsics
@@ -23,7 +23,7 @@ from alphapose_ros.io.image_messages import decode_image, intrinsics_of
 from alphapose_ros.io.sources import open_source
 from alphapose_ros.output.messages import stamp_of
 
-DOMAIN = 1 + (os.getpid() + 37) % 100
+DOMAIN = new_domain()
 
 
 @pytest.fixture

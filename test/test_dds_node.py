@@ -3,28 +3,24 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 from dds_helpers import IMAGE, POSES, FarEnd, node_process, wait_for
+from domains import new_domain
 
 from alphapose_ros.base.skeletons import HALPE136
 from alphapose_ros.dds.camera_io import CAMERA_INFO
 from alphapose_ros.output.messages import result_of, stamp_of
 
-_DOMAINS = count(os.getpid() % 100)
-
 
 @pytest.fixture
 def domain() -> int:
-    """A DDS domain of the test's own, 1..100."""
-    return 1 + next(_DOMAINS) % 100
+    return new_domain()
 
 
 @pytest.fixture

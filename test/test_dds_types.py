@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from cyclonedds.idl import make_idl_struct
+from domains import new_domain
 from fake_pipeline import make_tracks
 from hypothesis import given
 from hypothesis import strategies as st
@@ -161,7 +161,7 @@ def test_bad_variables_are_named(variable: str, value: str) -> None:
 def test_bad_settings_end_in_one_error_or_one_warning(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    domain = 1 + (os.getpid() + 71) % 100
+    domain = new_domain()
     broken = RosEnvironment(domain_id=domain, cyclone_uri="<CycloneDDS><Nonsense/></CycloneDDS>")
     with pytest.raises(TransportError, match=f"domain {domain}: cannot join .*CYCLONEDDS_URI"):
         Participant("node", "/", broken)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from dds_helpers import IMAGE, POSES, FarEnd, node_process
+from domains import new_domain
 from fake_pipeline import make_tracks
 
 import alphapose_ros.cli as cli
@@ -25,7 +25,7 @@ from alphapose_ros.front.config import CameraTopics, NodeConfig
 from alphapose_ros.io.image_messages import image_message
 from alphapose_ros.output.messages import pose_array_cdr, ros_header, skeleton_message
 
-DOMAIN = 1 + (os.getpid() + 71) % 100
+DOMAIN = new_domain()
 
 
 class Ears:

@@ -11,11 +11,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from typing import Any
 
 import numpy as np
 import pytest
+from domains import new_domain
 from processes import running
 from ros_helpers import ROOT, FarEnd, PoseArray, qos, set_stamp, stamp_ns, wait_for
 
@@ -26,14 +26,13 @@ from std_msgs.msg import String  # isort: skip
 from tf2_msgs.msg import TFMessage  # isort: skip
 from visualization_msgs.msg import Marker  # isort: skip
 
-_DOMAINS = count(os.getpid() % 60)
 NAMES = ["nose", "left_wrist", "left_elbow", "left_shoulder"]
 STEP = 100_000_000
 
 
 @pytest.fixture
 def far() -> Iterator[FarEnd]:
-    with FarEnd(101 + next(_DOMAINS) % 100) as end:
+    with FarEnd(new_domain()) as end:
         yield end
 
 

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dds_helpers import IMAGE, FarEnd, environment, wait_for
+from domains import new_domain
 from fake_pipeline import make_tracks
-from fault_scenes import HERE, Camera, environment_of, grey, new_domain, node
+from fault_scenes import HERE, Camera, environment_of, grey, node
 from hypothesis import given
 from hypothesis import strategies as st
 

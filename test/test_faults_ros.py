@@ -3,23 +3,20 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
+from domains import new_domain
 from ros_helpers import FarEnd, image, wait_for
 from test_ros_space import HEIGHT, WIDTH, Camera, depth_message
-
-_DOMAINS = count(os.getpid() % 50)
 
 
 @pytest.fixture
 def far() -> Iterator[FarEnd]:
-    with FarEnd(10 + next(_DOMAINS) % 80) as end:
+    with FarEnd(new_domain()) as end:
         yield end
 
 

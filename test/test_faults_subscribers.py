@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from dds_helpers import FarEnd, wait_for
-from fault_scenes import Camera, grey, listener, new_domain, node
+from domains import new_domain
+from fault_scenes import Camera, grey, listener, node
 
 from alphapose_ros.eval.usage import resident_mb
 from alphapose_ros.output.messages import stamp_of

@@ -10,15 +10,8 @@ import numpy as np
 import pytest
 import torch
 from dds_helpers import FarEnd, wait_for
-from fault_scenes import (
-    DEVICE_FULL,
-    HOST_FULL,
-    INPUT_ERROR,
-    KEY_ERROR,
-    Camera,
-    new_domain,
-    node,
-)
+from domains import new_domain
+from fault_scenes import DEVICE_FULL, HOST_FULL, INPUT_ERROR, KEY_ERROR, Camera, node
 from torch import Tensor
 
 from alphapose_ros.base.records import Detections, Frame, FrameResult, Header, Poses, Tracks

@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dds_helpers import IMAGE, FarEnd, wait_for
+from domains import new_domain
 from fake_pipeline import FakePipeline
-from fault_scenes import environment_of, new_domain, node_command
+from fault_scenes import environment_of, node_command
 from processes import running
 from recording_scenes import POSES, S, image_bag, raw_image, read
 

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from cli_stand_in import OnePerson, fails, stand_in_pipeline
 from dds_helpers import wait_for
-from fault_scenes import environment_of, new_domain
+from domains import new_domain
+from fault_scenes import environment_of
 from recording_scenes import command, image_bag, noise_bag, poses, start, variables
 
 import alphapose_ros.cli as cli

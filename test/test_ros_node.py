@@ -3,16 +3,15 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from domains import new_domain
 from ros_helpers import (
     NODE,
     FarEnd,
@@ -35,13 +34,10 @@ from diagnostic_msgs.msg import DiagnosticArray  # isort: skip
 from sensor_msgs.msg import CompressedImage  # isort: skip
 from std_srvs.srv import SetBool, Trigger  # isort: skip
 
-_DOMAINS = count(os.getpid() % 60)
-
 
 @pytest.fixture
 def domain() -> int:
-    """A DDS domain of the test's own."""
-    return 101 + next(_DOMAINS) % 100
+    return new_domain()
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from typing import Any
 
 import numpy as np
 import pytest
+from domains import new_domain
 from ros_helpers import ROOT, FarEnd, PoseArray, image, qos, wait_for
 
 from alphapose_ros.msg import Skeleton  # isort: skip  (made by the build)
@@ -21,7 +21,6 @@ from alphapose_ros.msg import Skeleton  # isort: skip  (made by the build)
 for _module in ("torch", "cyclonedds", "rosbags", "skimage"):
     pytest.importorskip(_module, reason=f"{_module.upper()} IS ABSENT")
 
-_DOMAINS = count(60 + os.getpid() % 20)
 _IMAGES = 12
 FRONTS = {
     "ros": ["-m", "alphapose_ros.ros.main", "--ros-args", "-p", "device:=cpu", "-p", "threads:=1"],
@@ -50,7 +49,7 @@ def answers(name: str, file: str) -> tuple[list[Any], list[Any]]:
     """(poses, skeletons) of the images, each sent when the one before is answered."""
     from alphapose_ros.demo.clip import AstronautSource
 
-    with FarEnd(next(_DOMAINS)) as far:
+    with FarEnd(new_domain()) as far:
         poses = far.collect("/poses", PoseArray)
         skeletons = far.collect("/skeleton", Skeleton, qos(latched=True))
         images = far.publisher("/image")

@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from domains import new_domain
 from ros_helpers import (
     FarEnd,
     Image,
@@ -34,14 +33,13 @@ from sensor_msgs.msg import CameraInfo  # isort: skip
 from tf2_msgs.msg import TFMessage  # isort: skip
 from visualization_msgs.msg import MarkerArray  # isort: skip
 
-_DOMAINS = count(os.getpid() % 50)
 HEIGHT, WIDTH = CAMERA.size_hw
 STEP_NS = 10**9 // 10
 
 
 @pytest.fixture
 def far() -> Iterator[FarEnd]:
-    with FarEnd(10 + next(_DOMAINS) % 80) as end:
+    with FarEnd(new_domain()) as end:
         yield end
 
 

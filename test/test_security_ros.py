@@ -3,23 +3,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
+from domains import new_domain
 from ros_helpers import FarEnd, node_process
 
 from alphapose_ros.front.confine import FILES
 
-_DOMAINS = count(os.getpid() % 60)
-
 
 @pytest.fixture
 def domain() -> int:
-    """A DDS domain of the test's own."""
-    return 101 + next(_DOMAINS) % 100
+    return new_domain()
 
 
 @pytest.fixture
