@@ -106,6 +106,27 @@ def test_no_image_nobody_and_other_thresholds():
     assert len(detector(batch)[0]) == 0
 
 
+def test_out_of_memory_halves_the_cameras_at_once():
+    calls = []
+
+    class Small(EfficientDetNetwork):
+        def forward(self, images):
+            calls.append(len(images))
+            if len(images) > 2:
+                raise torch.cuda.OutOfMemoryError("full")
+            return super().forward(images)
+
+    network = stand_in()
+    detector = EfficientDetDetector(Small(network.levels, network.anchors, 32), CONFIG)
+    batch = ImageBatch.upload([np.zeros((32, 16 * n, 3), np.uint8) for n in (1, 2, 3, 4)])
+    expected = EfficientDetDetector(network, CONFIG)(batch)
+    for turn in ([4, 2, 2], [2, 2]):
+        calls.clear()
+        for found, people in zip(detector(batch), expected, strict=True):
+            np.testing.assert_array_equal(found.boxes, people.boxes)
+        assert calls == turn
+
+
 def test_the_input_is_normalised_and_the_rest_is_the_mean_colour():
     image = torch.full((3, 10, 40), 255.0)
     pixels, scale = prepared(image, 20)

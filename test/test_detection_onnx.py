@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from onnx_detecting import (
     CONFIG,
     MMDET,
@@ -35,6 +36,7 @@ from onnx_heads import (
     yolov5_head,
 )
 
+from alphapose_ros.base.errors import InputError
 from alphapose_ros.detection.config import ONNX_FORMATS, DetectorConfig
 from alphapose_ros.detection.onnx import OnnxDetector
 from alphapose_ros.detection.onnx_formats import FORMS
@@ -146,7 +148,10 @@ def test_bytes_are_bgr_where_the_form_is(onnx: Any, tmp_path: Path) -> None:
     assert_pixels(onnx, tmp_path / "a.onnx", "mmdeploy", Written(kind="UINT8"), RAW_BGR)
 
 
-def test_an_open_batch_takes_many_images(onnx: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("room", [8, 3])
+def test_an_open_batch_takes_many_images(
+    onnx: Any, tmp_path: Path, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One score per image: what its own upper left pixel is, so that a mixed-up row is seen."""
     make, constant, types = onnx.helper, onnx.numpy_helper.from_array, onnx.TensorProto
     corner = [("from", [0, 4, 4]), ("to", [1, 5, 5]), ("axes", [1, 2, 3]), ("flat", [-1, 1, 1])]
@@ -166,12 +171,22 @@ def test_an_open_batch_takes_many_images(onnx: Any, tmp_path: Path) -> None:
     graph = make.make_graph(nodes, "detector", inputs, results, constants)
     model = make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, str(tmp_path / "a.onnx"))
-    detector = OnnxDetector(tmp_path / "a.onnx", CONFIG)
+    detector, calls = OnnxDetector(tmp_path / "a.onnx", CONFIG), list[int]()
+    run = OnnxModel.__call__
+
+    def limited(model: OnnxModel, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        calls.append(len(tensors[0]))
+        if len(tensors[0]) > room:  # as ONNX Runtime says it
+            raise InputError("cannot run: Failed to allocate memory for requested buffer")
+        return run(model, *tensors)
+
+    monkeypatch.setattr(OnnxModel, "__call__", limited)
     reds = np.linspace(255, 80, 19).astype(np.uint8)
     images = [np.full((160 + k, 320, 3), (red, 0, 0), np.uint8) for k, red in enumerate(reds)]
     found = found_in(detector, *images)
     np.testing.assert_allclose([f.scores[0] for f in found], reds / 255, rtol=1e-5)
     assert all(len(f) == 1 for f in found)
+    assert calls == {8: [8, 8, 3], 3: [8, 4, *[2] * 9, 1]}[room]
 
 
 NAMES = {0: "dog", 1: "cat", 2: "Person"}

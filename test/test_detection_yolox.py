@@ -93,6 +93,29 @@ def test_an_image_is_answered_the_same_in_any_company(talkative):
         assert (found.boxes <= [*image.shape[1::-1]] * 2).all()
 
 
+def test_out_of_memory_halves_the_cameras_at_once_and_each_keeps_its_answer(talkative):
+    calls = []
+
+    def small(images):
+        calls.append(len(images))
+        if len(images) > 1:
+            raise torch.cuda.OutOfMemoryError("full")
+        return talkative.model(images)
+
+    rng = np.random.default_rng(0)
+    sizes = [(60, 80), (200, 50), (60, 80), (60, 80)]
+    images = [rng.integers(0, 255, (*size, 3), dtype=np.uint8) for size in sizes]
+    detector = YOLOXDetector(small, talkative.config)
+    for turn in ([3, 1, 1, 1, 1], [1, 1, 1, 1]):  # one call each from the second turn on
+        calls.clear()
+        found = detector(ImageBatch.upload(images))
+        assert calls == turn
+        for image, people in zip(images, found, strict=True):
+            alone = talkative(ImageBatch.upload([image]))[0]
+            np.testing.assert_allclose(people.scores, alone.scores, atol=1e-4)
+            np.testing.assert_allclose(people.boxes, alone.boxes, atol=0.05)
+
+
 def test_no_image_and_nobody(talkative):
     assert talkative(ImageBatch.upload([])) == []
     quiet = YOLOXDetector(YOLOX("nano", 1).eval(), DetectorConfig(score_threshold=0.9))

@@ -14,10 +14,14 @@ from domains import new_domain
 from fault_scenes import DEVICE_FULL, HOST_FULL, INPUT_ERROR, KEY_ERROR, Camera, node
 from torch import Tensor
 
-from alphapose_ros.base.records import Detections, Frame, FrameResult, Header, Poses, Tracks
+from alphapose_ros.base.records import Frame, FrameResult, Header, Poses, Tracks
 from alphapose_ros.base.skeletons import COCO17
+from alphapose_ros.detection.config import DetectorConfig
+from alphapose_ros.detection.yolox import YOLOXDetector
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pose.estimator import PoseEstimator
+from alphapose_ros.reid.config import ReidConfig
+from alphapose_ros.reid.embedder import Embedder, ReidNetwork
 from alphapose_ros.session import Session
 
 K = len(COCO17)
@@ -64,28 +68,45 @@ def test_whatever_the_worker_throws_the_next_image_is_answered(domain: int, far:
 
 
 class Full:
-    """A device that holds so many crops at once; a network on it."""
+    """A device that holds so many crops, or images, at once; all networks on it in one."""
 
     def __init__(self, room: int, error: type[Exception] = torch.cuda.OutOfMemoryError) -> None:
-        self.room, self.error, self.calls = room, error, list[int]()
+        self.room, self.error, self.calls = room, error, list[tuple[str, int]]()
 
-    def __call__(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        self.calls.append(len(crops))
-        if len(crops) > self.room:
+    def _holds(self, what: str, given: Tensor) -> int:
+        self.calls.append((what, len(given)))
+        if len(given) > self.room:
             raise self.error("out of memory")
-        return torch.ones(len(crops), K, 2), torch.ones(len(crops), K)
+        return len(given)
+
+    def detector(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Ten people on one spot of each image."""
+        count = self._holds("detector", images)
+        spot = torch.tensor([10.0, 10, 260, 400])
+        return spot.expand(count, 10, 4), torch.ones(count, 10, 1)
+
+    def pose(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        count = self._holds("pose", crops)
+        return torch.ones(count, K, 2), torch.ones(count, K)
+
+    def reid(self, crops: Tensor) -> tuple[Tensor]:
+        return (torch.full((self._holds("reid", crops), 4), 0.5),)
 
 
 class OnDevice:
-    """A pipeline of an estimator alone; ten people in each image."""
+    """A pipeline of networks alone."""
 
-    def __init__(self, network: Full) -> None:
-        self.estimator = PoseEstimator(network, COCO17, max_batch=64)
+    def __init__(self, device: Full) -> None:
+        everybody = DetectorConfig(nms_iou=1.0)
+        self.detector = YOLOXDetector(device.detector, everybody)
+        self.estimator = PoseEstimator(device.pose, COCO17, max_batch=64)
+        self.embedder = Embedder(ReidNetwork(device.reid, (32, 16), 4, False), ReidConfig())
 
     def process(self, frames: list[Frame]) -> list[FrameResult]:
-        boxes = np.tile(np.array([[1, 1, 20, 30]], np.float32), (10, 1))
-        people = [Detections(boxes, np.ones(10, np.float32)) for _ in frames]
-        found = self.estimator(ImageBatch.upload([f.image for f in frames]), people)
+        batch = ImageBatch.upload([frame.image for frame in frames])
+        found = self.estimator(batch, self.detector(batch))
+        looks = self.embedder(batch, found)
+        assert [len(look) for look in looks] == [len(poses) for poses in found]
         return [self._result(*pair) for pair in zip(frames, found, strict=True)]
 
     def _result(self, frame: Frame, poses: Poses) -> FrameResult:
@@ -96,10 +117,10 @@ class OnDevice:
         """Nobody is known."""
 
 
-def run(network: Full, images: int) -> tuple[Session, list[float]]:
+def run(device: Full, images: int) -> tuple[Session, list[float]]:
     """Images one after the other: what became of them."""
     people, done = list[float](), threading.Semaphore(0)
-    pipeline = OnDevice(network)
+    pipeline = OnDevice(device)
     process = pipeline.process
 
     def processed(frames: list[Frame]) -> list[FrameResult]:
@@ -113,29 +134,43 @@ def run(network: Full, images: int) -> tuple[Session, list[float]]:
     for number in range(images):
         session.submit(Frame(np.zeros((32, 32, 3), np.uint8), number))
         assert done.acquire(timeout=30)
-        if number == 1:
-            network.room = max(network.room, 3)  # somebody else has freed memory
     session.close()
     return session, people
 
 
 def test_a_full_device_halves_the_batch_and_loses_nobody() -> None:
-    network = Full(3)
-    session, people = run(network, 3)
+    device = Full(3)
+    session, people = run(device, 3)
     assert people == [10, 10, 10]
-    # 64, 32 and 16 at once are all ten; what was found stays so.
-    assert network.calls == [10, 10, 10, 8, 4] + [2] * 15
     assert session.statistics()["camera"].failed == 0
+    calls = {what: [n for each, n in device.calls if each == what] for what, _ in device.calls}
+    parts = [2] * 5  # of ten; what was found stays so: the second image hits no end any more
+    assert calls == {
+        "detector": [1, 1, 1],
+        "pose": [10, 5, *parts, *parts, *parts],
+        "reid": [10, 5, *parts, *parts, *parts],
+    }
+
+
+def test_a_full_device_takes_fewer_cameras_at_once() -> None:
+    device = Full(3)
+    pipeline = OnDevice(device)
+    frames = [Frame(np.zeros((32, 32, 3), np.uint8), 0, camera=str(n)) for n in range(4)]
+    for turn in ([4, 2, 2], [2, 2]):
+        device.calls.clear()
+        results = pipeline.process(frames)
+        assert [result.timings_ms["people"] for result in results] == [10] * 4
+        assert [n for what, n in device.calls if what == "detector"] == turn
 
 
 @pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError, RuntimeError])
 def test_a_device_without_any_room_costs_images_until_there_is_some(
     error: type[Exception],
 ) -> None:
-    network = Full(0, error)
-    session, people = run(network, 2)
+    device = Full(0, error)
+    session, people = run(device, 2)
     assert people == []
     assert session.statistics()["camera"].failed == 2
-    network.room = 10
-    session, people = run(network, 2)
+    device.room = 10
+    session, people = run(device, 2)
     assert people == [10, 10]

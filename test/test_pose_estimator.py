@@ -76,7 +76,7 @@ def test_nobody_never_reaches_the_network() -> None:
     assert network.calls == []
 
 
-def test_a_full_device_halves_the_batch_for_good() -> None:
+def test_a_full_device_halves_the_batch_and_it_stays_so() -> None:
     calls: list[int] = []
 
     def network(crops: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,10 +86,28 @@ def test_a_full_device_halves_the_batch_for_good() -> None:
         return Middle()(crops)
 
     estimator = PoseEstimator(network, COCO17, max_batch=8)
-    (poses,) = estimator(ImageBatch.upload([uniform(51)]), [detections(5, 100)])
-    assert calls == [5, 4, 2, 2, 1]
-    assert estimator.max_batch == 2
+    batch, people = ImageBatch.upload([uniform(51)]), [detections(5, 100)]
+    (poses,) = estimator(batch, people)
+    assert calls == [5, 2, 2, 1]
     np.testing.assert_allclose(poses.scores, 0.2, atol=1e-4)
+    estimator(batch, people)
+    assert calls[4:] == [2, 2, 1]
+    assert (estimator.limit.at_once, estimator.max_batch) == (2, 8)
+
+
+def test_no_memory_for_the_crops_halves_the_batch_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, network = ImageBatch.upload([uniform(51)]), Middle()
+    cut = batch.crops
+
+    def crops(boxes: np.ndarray, *rest: object, **options: object) -> Tensor:
+        if len(boxes) > 2:
+            raise torch.cuda.OutOfMemoryError("full")
+        return cut(boxes, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(batch, "crops", crops)
+    (poses,) = PoseEstimator(network, COCO17, max_batch=8)(batch, [detections(4, 100)])
+    assert len(poses) == 4
+    assert network.calls == [2, 2]
 
 
 def test_a_device_too_small_for_one_crop_says_so() -> None:

@@ -120,6 +120,30 @@ def test_nobody_costs_no_call() -> None:
     assert embedder(network)(ImageBatch.upload([]), []) == []
 
 
+@pytest.mark.parametrize("guided", [True, False])
+def test_out_of_memory_halves_the_batch_and_mixes_up_nobody(guided: bool) -> None:
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 0, 0), (0, 255, 0)]
+    places = [(10 + 30 * k, 10, 35 + 30 * k, 70) for k in range(5)]
+    batch = ImageBatch.upload([painted(dict(zip(places, colours, strict=True)))])
+
+    class Small(Colour):
+        def __call__(self, crops: Tensor) -> tuple[Tensor]:
+            calls.append(len(crops))
+            if len(crops) > 2:
+                raise torch.cuda.OutOfMemoryError("full")
+            return super().__call__(crops)
+
+    calls: list[int] = []
+    embed = embedder(Small(), guided=guided, max_batch=8)
+    (expected,) = embedder(Colour(), guided=guided)(batch, [people(places)])
+    for turn in ([5, 2, 2, 1], [2, 2, 1]):  # the second image pays nothing any more
+        calls.clear()
+        (found,) = embed(batch, [people(places)])
+        assert calls == turn
+        np.testing.assert_allclose(found.embeddings, expected.embeddings, atol=1e-6)
+        assert found.embeddings.argmax(1).tolist() == [0, 1, 2, 0, 1]
+
+
 def test_guidance_is_drawn_in_the_crop_and_shows_the_others() -> None:
     near = [(10.0, 10.0, 40.0, 70.0), (30.0, 10.0, 60.0, 70.0), (120.0, 10.0, 150.0, 70.0)]
     poses, network = people(near), Colour()

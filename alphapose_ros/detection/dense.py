@@ -14,6 +14,7 @@ from alphapose_ros.base.records import Detections
 from alphapose_ros.detection.config import STRIDE, DetectorConfig
 from alphapose_ros.detection.select import best_candidates, select_people
 from alphapose_ros.imaging import ImageBatch
+from alphapose_ros.runtime.batching import CAMERAS, BatchLimit
 
 PERSON = 0  # class of people, in networks of one class and of COCO's 80
 
@@ -41,6 +42,7 @@ class DenseDetector:
     ) -> None:
         self.model, self.config = model, config
         self._prepare, self._pad = prepare, pad
+        self.limit = BatchLimit(CAMERAS, "detector")
 
     def reconfigure(self, config: DetectorConfig) -> None:
         """Other thresholds."""
@@ -55,21 +57,24 @@ class DenseDetector:
             rectangles[input_rectangle(size_hw, limit)].append(row)
         people: dict[int, Detections] = {}
         for rectangle, rows in rectangles.items():
-            people.update(zip(rows, self._detect(batch, rows, rectangle), strict=True))
+            people.update(zip(rows, self._rectangle(batch, rows, rectangle), strict=True))
         return [people[row] for row in range(len(batch))]
 
-    def _detect(
+    def _rectangle(
         self, batch: ImageBatch, rows: list[int], rectangle: tuple[int, int]
     ) -> list[Detections]:
+        """The images that go into one rectangle, as many at once as the memory holds."""
+        parts = self.limit.run(len(rows), lambda part: self._detect(batch[rows[part]], rectangle))
+        return [each for part in parts for each in part]
+
+    def _detect(self, batch: ImageBatch, rectangle: tuple[int, int]) -> list[Detections]:
         images, scales = batch.letterbox(rectangle, self._pad)
-        boxes, scores = self.model(self._prepare(images[rows]))
+        boxes, scores = self.model(self._prepare(images))
         out = []
-        for k, row in enumerate(rows):
+        for k, (scale, size_hw) in enumerate(zip(scales, batch.sizes_hw, strict=True)):
             threshold = self.config.score_threshold
             found = best_candidates(boxes[k], scores[k, :, PERSON], threshold)
-            out.append(
-                select_people(found[0] / scales[row], found[1], batch.sizes_hw[row], self.config)
-            )
+            out.append(select_people(found[0] / scale, found[1], size_hw, self.config))
         return out
 
 

@@ -16,6 +16,7 @@ from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.detection.select import best_candidates, select_people
 from alphapose_ros.detection.torchvision import require_torchvision
 from alphapose_ros.imaging import ImageBatch
+from alphapose_ros.runtime.batching import CAMERAS, BatchLimit
 
 PERSON = 0  # class of people, in networks of one class and of COCO's 90
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue, in 0..1
@@ -58,6 +59,7 @@ class EfficientDetDetector:
 
     def __init__(self, model: EfficientDetNetwork, config: DetectorConfig) -> None:
         self.model, self.config = model, config
+        self.limit = BatchLimit(CAMERAS, "detector")
 
     def reconfigure(self, config: DetectorConfig) -> None:
         """Other thresholds."""
@@ -66,8 +68,11 @@ class EfficientDetDetector:
     @torch.inference_mode()
     def __call__(self, batch: ImageBatch) -> list[Detections]:
         """One record per image."""
-        if not len(batch):
-            return []
+        rows = range(len(batch))
+        parts = self.limit.run(len(rows), lambda part: self._detect(batch[rows[part]]))
+        return [each for part in parts for each in part]
+
+    def _detect(self, batch: ImageBatch) -> list[Detections]:
         images, scales = zip(
             *(prepared(image, self.model.side) for image in batch.images), strict=True
         )

@@ -18,6 +18,7 @@ from alphapose_ros.detection.select import best_candidates, select_people
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.registry.spec import IMAGENET_MEAN, IMAGENET_STD, RAW_STD
 from alphapose_ros.registry.store import spec_of
+from alphapose_ros.runtime.batching import BatchLimit
 from alphapose_ros.runtime.config import RuntimeOptions
 
 
@@ -86,6 +87,7 @@ class OnnxDetector:
         spec = spec if spec and spec.task == "detection" else None
         open_hw = spec.input_hw if spec else (config.input_height, config.input_width)
         self._graph = DetectorGraph(Path(path), options or RuntimeOptions(), open_hw)
+        self.limit = BatchLimit(self._graph.batch, "detector")
         self.form, self._decode = recognise(self._graph.info, form or config.format)
         pixels = _usual_pixels(self.form, Path(path), self._graph.about)
         if self._graph.takes_bytes:
@@ -101,16 +103,17 @@ class OnnxDetector:
     @torch.inference_mode()
     def __call__(self, batch: ImageBatch) -> list[Detections]:
         """One record per image."""
+        rows = range(len(batch))
+        parts = self.limit.run(len(rows), lambda part: self._detect(batch[rows[part]]))
+        return [each for part in parts for each in part]
+
+    def _detect(self, batch: ImageBatch) -> list[Detections]:
         images, scales = batch.letterbox(self._graph.input_hw, self.pixels.pad)
+        boxes, scores = self._decode(self._graph(self.pixels(images)))
         out = []
-        for start in range(0, len(batch), self._graph.batch):
-            part = self.pixels(images[start : start + self._graph.batch])
-            boxes, scores = self._decode(self._graph(part))
-            for k in range(len(part)):
-                row = start + k
-                found = best_candidates(boxes[k], scores[k], self.config.score_threshold)
-                size_hw = batch.sizes_hw[row]
-                out.append(select_people(found[0] / scales[row], found[1], size_hw, self.config))
+        for k, (scale, size_hw) in enumerate(zip(scales, batch.sizes_hw, strict=True)):
+            found = best_candidates(boxes[k], scores[k], self.config.score_threshold)
+            out.append(select_people(found[0] / scale, found[1], size_hw, self.config))
         return out
 
 

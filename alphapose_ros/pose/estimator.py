@@ -18,6 +18,7 @@ from alphapose_ros.base.records import Detections, Poses
 from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pose.crops import CropSpec
+from alphapose_ros.runtime.batching import BatchLimit
 
 Network = Callable[[Tensor], tuple[Tensor, ...]]
 
@@ -46,7 +47,7 @@ class PoseEstimator:
             what runs its graph).
         skeleton: of the K joints.
         crop: size and place of the crops; the default is AlphaPose's.
-        max_batch: crops per network call; halved for good when the device runs out of memory.
+        max_batch: crops per network call; fewer where the memory ends, see :class:`BatchLimit`.
         output: skeleton of the poses that come out, matched by name; None: ``skeleton``.
 
     Raises:
@@ -66,6 +67,7 @@ class PoseEstimator:
     ) -> None:
         self.network = network.eval() if isinstance(network, nn.Module) else network
         self.crop, self.max_batch = crop or CropSpec(), max_batch
+        self.limit = BatchLimit(max_batch, "pose")
         self._own, self.skeleton = skeleton, check_mapped(skeleton, output or skeleton)
 
     def __call__(self, batch: ImageBatch, detections: Sequence[Detections]) -> list[Poses]:
@@ -89,23 +91,15 @@ class PoseEstimator:
         self, batch: ImageBatch, crops: NDArray[np.float32], rows: NDArray[np.intp]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Keypoints (N, K, 2) and scores (N, K), one transfer back per part."""
-        parts = [np.zeros((0, len(self._own), 3), np.float32)]
-        start = 0
-        while start < len(crops):
-            part = slice(start, start + self.max_batch)
+
+        def forward(part: slice) -> NDArray[np.float32]:
             images = batch.crops(
                 crops[part], rows[part], self.crop.input_hw, corners=self.crop.corners
             )
-            try:
-                parts.append(self._forward(images))
-            except torch.cuda.OutOfMemoryError:
-                if self.max_batch == 1:
-                    raise
-                self.max_batch = self.max_batch // 2
-                torch.cuda.empty_cache()
-                continue
-            start += self.max_batch
-        joined = np.concatenate(parts)
+            return self._forward(images)
+
+        nobody = np.zeros((0, len(self._own), 3), np.float32)
+        joined = np.concatenate([nobody, *self.limit.run(len(crops), forward)])
         return joined[..., :2], joined[..., 2]
 
     @torch.inference_mode()

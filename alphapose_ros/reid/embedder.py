@@ -19,6 +19,7 @@ from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.models.reid import packed
 from alphapose_ros.reid.config import ReidConfig
 from alphapose_ros.reid.render import GuidanceRenderer, with_others
+from alphapose_ros.runtime.batching import BatchLimit
 
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
@@ -52,6 +53,7 @@ class Embedder:
 
     def __init__(self, network: ReidNetwork, config: ReidConfig) -> None:
         self.network, self.config = network, config
+        self.limit = BatchLimit(config.max_batch, "reid")
         self._renderers: dict[str, GuidanceRenderer] = {}
 
     def reconfigure(self, config: ReidConfig) -> None:
@@ -133,16 +135,16 @@ class Embedder:
     def _run(
         self, count: int, crops_of: Callable[[slice], Tensor], guidance: Tensor | None
     ) -> FloatArray:
-        found = [np.zeros((0, self.network.dim), np.float32)]
-        for start in range(0, count, self.config.max_batch):
-            part = slice(start, min(start + self.config.max_batch, count))
+        @torch.inference_mode()
+        def forward(part: slice) -> FloatArray:
             crops = crops_of(part)
             if guidance is not None:
                 crops = packed(crops, guidance[part].to(crops.device))
-            with torch.inference_mode():
-                (embeddings,) = self.network.run(crops)
-            found.append(embeddings.float().cpu().numpy())
-        return np.concatenate(found).astype(np.float32)
+            (embeddings,) = self.network.run(crops)
+            return embeddings.float().cpu().numpy()
+
+        nobody = np.zeros((0, self.network.dim), np.float32)
+        return np.concatenate([nobody, *self.limit.run(count, forward)]).astype(np.float32)
 
     def _appearance(self, embeddings: FloatArray, poses: Poses, who: BoolArray) -> Appearance:
         """One image's rows: unit vectors of those who were embedded, nothing of the others."""
