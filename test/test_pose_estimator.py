@@ -67,6 +67,16 @@ def test_poses_stay_with_their_images_and_boxes() -> None:
         np.testing.assert_allclose(poses.scores, brightness, atol=1e-4)
 
 
+def test_peaks_of_regressed_maps_become_scores() -> None:
+    def network(crops: Tensor) -> tuple[Tensor, Tensor]:
+        peaks = torch.tensor([-0.05, 0.0, 0.4, 1.0, 1.3]).repeat(4)[:K]
+        return torch.zeros(len(crops), K, 2), peaks.expand(len(crops), K)
+
+    (poses,) = PoseEstimator(network, COCO17)(ImageBatch.upload([uniform(0)]), [detections(1)])
+    assert poses.scores[0, :5] == pytest.approx([0, 0, 0.4, 1, 1])
+    assert poses.person_scores[0] <= 1
+
+
 def test_nobody_never_reaches_the_network() -> None:
     network = Middle()
     estimator = PoseEstimator(network, COCO17)

@@ -43,8 +43,8 @@ class PoseEstimator:
 
     Args:
         network: crops (N, 3, h, w) RGB 0..255 -> keypoints (N, K, 2) in the units of ``crop`` and
-            scores (N, K), normalisation and decoding included (``models.export.DecodedPose``, or
-            what runs its graph).
+            scores (N, K), cut to [0, 1] here; normalisation and decoding included
+            (``models.export.DecodedPose``, or what runs its graph).
         skeleton: of the K joints.
         crop: size and place of the crops; the default is AlphaPose's.
         max_batch: crops per network call; fewer where the memory ends, see :class:`BatchLimit`.
@@ -105,6 +105,7 @@ class PoseEstimator:
     @torch.inference_mode()
     def _forward(self, images: Tensor) -> NDArray[np.float32]:
         keypoints, scores = self.network(images)
+        scores = scores.clamp(0, 1)  # nothing bounds the peak of a regressed map
         return torch.cat([keypoints, scores[..., None]], -1).float().cpu().numpy()
 
 

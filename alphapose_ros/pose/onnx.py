@@ -227,13 +227,9 @@ def _read_maps(
     elif any(name in file for name in _DARK_NAMES):
         decoder = decode_dark
 
-    def decode(maps: Tensor) -> tuple[Tensor, Tensor]:
-        points, scores = decoder(maps)
-        return points, scores.clamp(0, 1)  # nothing bounds the peak of a regressed map
-
     corners = any(name in file for name in _UDP_NAMES)
     unit = graph.input_hw[1] / graph.shapes[0][3]
-    return CropSpec(input_hw=graph.input_hw, unit_px=unit, corners=corners), decode
+    return CropSpec(input_hw=graph.input_hw, unit_px=unit, corners=corners), decoder
 
 
 def _read_decoded(
@@ -243,7 +239,7 @@ def _read_decoded(
     taught = torch.tensor([float(name not in untaught) for name in skeleton.keypoint_names])
 
     def decode(points: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-        return points, scores.clamp(0, 1) * taught.to(scores.device)
+        return points, scores * taught.to(scores.device)
 
     unit = graph.about.get("unit_px", CropSpec().unit_px)
     if not isinstance(unit, (int, float)) or unit <= 0:
