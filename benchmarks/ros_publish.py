@@ -72,6 +72,7 @@ def people(count: int) -> tuple[FrameResult, Spatial]:
         zeros,
         "optical",
         True,
+        viewpoint=np.zeros(3),
     )
     return FrameResult(Header("camera", "optical", 10**9, SIZE_HW), tracks), spatial
 

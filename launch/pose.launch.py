@@ -27,7 +27,7 @@ ARGUMENTS = {
     "image_transport": "raw or compressed",
     "target_frame": "TF frame of 3-D positions and markers",
     "fixed_frame": "TF frame in which velocities are measured, such as odom",
-    "target": "whom to follow as target: off, id, nearest or raised_hand",
+    "target": "whom to follow as target: off, id, nearest (to the camera) or raised_hand",
     "target_id": "the identity, where target is id",
     "use_sim_time": "true: the time is that of /clock",
     "autostart": "false: a lifecycle manager configures and activates the node",

@@ -72,6 +72,7 @@ def test_space_over_the_wire(count: int, skeleton: str, has_depth: bool) -> None
         rng.normal(size=count),
         "map",
         has_depth,
+        viewpoint=np.zeros(3),
     )
     message = message_of(result(count, skeleton), spatial)
     assert message.spatial_frame == "map"

@@ -98,6 +98,7 @@ def test_what_is_known_in_space_comes_back(has_depth: bool, rng: np.random.Gener
         rng.normal(size=2).astype(np.float32),
         "map",
         has_depth,
+        viewpoint=np.zeros(3),
     )
     back = spatial_of(the_message(tracks, spatial))
     assert back is not None

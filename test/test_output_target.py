@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from message_definitions import Definitions
 from scipy.spatial.transform import Rotation
+from test_spatial_scenes import CAMERA, Scene, camera_at, make_person, see
 
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.records import FrameResult, Header, Spatial, TrackState
 from alphapose_ros.base.skeletons import HALPE136, SKELETONS
+from alphapose_ros.base.transform import RigidTransform
 from alphapose_ros.output.target import (
     MODES,
     TargetSelector,
@@ -25,6 +27,8 @@ from alphapose_ros.output.target import (
     target_pose,
     target_transform,
 )
+from alphapose_ros.spatial.config import SpatialConfig
+from alphapose_ros.spatial.estimator import SpatialEstimator
 
 CLASSES = Definitions()
 STAMP = 1_700_000_000_000_000_000
@@ -46,12 +50,14 @@ def result(
     return FrameResult(header, tracks)
 
 
-def placed(positions: Any, headings: Any = None, frame: str = "map") -> Spatial:
+def placed(
+    positions: Any, headings: Any = None, frame: str = "map", viewpoint: Any = (0, 0, 0)
+) -> Spatial:
     count = len(positions)
     places = np.reshape(np.array(positions, float), (count, 3))
     angles = np.full(count, np.nan) if headings is None else np.array(headings)
     unknown = Spatial.unknown(count, len(HALPE136), frame)
-    return replace(unknown, positions=places, headings=angles)
+    return replace(unknown, positions=places, headings=angles, viewpoint=viewpoint)
 
 
 def chosen(selector: TargetSelector, of: FrameResult, spatial: Spatial | None = None) -> int:
@@ -90,10 +96,27 @@ def test_the_nearest_takes_over_only_when_clearly_nearer() -> None:
         assert chosen(selector, result(time / 10, ids), where) == expected
 
 
-def test_distance_is_measured_from_the_origin() -> None:
-    where, people = placed([(0, 0, 0), (9, 0, 0)]), result(0, [1, 2])
-    assert TargetSelector("nearest").select(people, where) == 0
-    assert TargetSelector("nearest").select(people, where, origin=(9, 1, 0)) == 1
+def test_distance_is_measured_from_the_camera_in_any_frame() -> None:
+    places, people = [(0, 0, 0), (9, 0, 0)], result(0, [1, 2])
+    for viewpoint, nearest in (((0, 0, 0), 0), ((9, 1, 0), 1), ((-5, 0, 0), 0)):
+        where = placed(places, viewpoint=viewpoint)
+        assert TargetSelector("nearest").select(people, where) == nearest
+
+
+def test_the_nearest_on_a_map_is_the_nearest_to_the_camera() -> None:
+    """The camera drove 8 m away from the map's origin and looks back at two people."""
+    camera = camera_at((8.0, 0.0, 1.0), yaw=np.pi)
+    people = (make_person((6.0, 0.4)), make_person((4.0, -0.4)))
+    tracks = see(people, camera)
+    tracks = replace(tracks, ids=np.array([1, 2]), states=[TrackState.TRACKED] * 2)
+    depth, _ = Scene(people, 1.0).image(camera)
+    seen = FrameResult(Header("camera", "optical", STAMP, CAMERA.size_hw), tracks)
+    for frame, to_frame in (("map", camera), ("optical", RigidTransform())):
+        where = SpatialEstimator(SpatialConfig()).update(
+            tracks, STAMP, CAMERA, depth, frame=frame, to_frame=to_frame, to_fixed=camera
+        )
+        assert np.isfinite(where.positions).all()
+        assert chosen(TargetSelector("nearest"), seen, where) == 1
 
 
 def test_without_distances_the_largest_box_is_nearest() -> None:

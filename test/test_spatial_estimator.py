@@ -69,7 +69,9 @@ def test_a_result_in_another_frame_is_the_result_moved(depth) -> None:
                              to_frame=to_frame, to_fixed=to_fixed)  # fmt: skip
         results.append(spatial)
     own, *others = results
+    np.testing.assert_array_equal(own.viewpoint, 0)
     for moved in others:
+        np.testing.assert_array_equal(moved.viewpoint, there.translation)
         np.testing.assert_allclose(moved.keypoints, there.points(own.keypoints), atol=1e-5)
         np.testing.assert_allclose(moved.positions, there.points(own.positions), atol=1e-5)
         np.testing.assert_allclose(

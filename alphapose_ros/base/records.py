@@ -196,6 +196,7 @@ class Spatial(Rows):
             the torso faces: 0 is x in frames with z up, the view's direction in optical ones.
         frame: name of the coordinate frame.
         has_depth: whether ``keypoints`` were measured; else they are all NaN.
+        viewpoint: (3,) m in ``frame``, where the camera was.
     """
 
     keypoints: FloatArray = array("N", "K", 3, dtype=np.float32)
@@ -206,6 +207,7 @@ class Spatial(Rows):
     headings: FloatArray = array("N", dtype=np.float32)
     frame: str = plain()
     has_depth: bool = plain()
+    viewpoint: FloatArray = array(3, dtype=np.float32)
 
     @classmethod
     def unknown(cls, people: int, joints: int, frame: str) -> Spatial:
@@ -214,7 +216,8 @@ class Spatial(Rows):
         def nan(*shape: int) -> FloatArray:
             return np.full((people, *shape), np.nan, np.float32)
 
-        return cls(nan(joints, 3), nan(3), nan(3, 3), nan(3), nan(3, 3), nan(), frame, False)
+        rows = nan(joints, 3), nan(3), nan(3, 3), nan(3), nan(3, 3), nan()
+        return cls(*rows, frame, False, np.full(3, np.nan))
 
 
 @dataclass(frozen=True)

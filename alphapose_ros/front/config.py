@@ -57,7 +57,8 @@ class NodeConfig:
         spatial: see :class:`SpatialConfig`.
         detections: publish vision_msgs/Detection2DArray too.
         humans: publish REP-155's humans/... topics and body frames too.
-        target: publish one person as a pose and a TF frame: off, id, nearest or raised_hand.
+        target: publish one person as a pose and a TF frame: off, id, nearest (to the camera) or
+            raised_hand.
         target_id: identity of that person where target is id.
         target_hold_s: a target out of sight for no longer than this is waited for, s.
         marker_depth: distance of the plane that markers lie on without depth, m.

@@ -49,6 +49,7 @@ def spatial_of(message: Any) -> Spatial | None:
         np.array([person.heading for person in people], np.float32),
         message.spatial_frame,
         has_depth,
+        viewpoint=np.full(3, np.nan),  # the message does not say
     )
 
 

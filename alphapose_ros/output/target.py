@@ -32,8 +32,8 @@ class TargetSelector:
 
     * ``off``: nobody.
     * ``id``: the person of ``identity``.
-    * ``nearest``: the smallest distance; the largest box where no distance is known.
-      Another person takes over only when 20 % nearer.
+    * ``nearest``: the smallest distance from the camera, in whatever frame positions are; the
+      largest box where no distance is known. Another person takes over only when 20 % nearer.
     * ``raised_hand``: whoever held a wrist above nose and eyes in the image for 0.5 s, until
       another person does so.
 
@@ -60,12 +60,7 @@ class TargetSelector:
         self._stamp_ns = self._seen_ns = 0
         self._hands: dict[int, tuple[int, int, bool]] = {}  # id -> since, last seen, has counted
 
-    def select(
-        self,
-        result: FrameResult,
-        spatial: Spatial | None = None,
-        origin: ArrayLike = (0.0, 0.0, 0.0),
-    ) -> int | None:
+    def select(self, result: FrameResult, spatial: Spatial | None = None) -> int | None:
         """The row of the person to follow, None where there is none in this frame.
 
         A stamp before the last one is a new clock and resets.
@@ -73,8 +68,6 @@ class TargetSelector:
         Args:
             result: what the pipeline says.
             spatial: where the same rows are in space, as far as that is known.
-            origin: (3,) m in ``spatial``'s frame, where ``nearest`` measures from: the robot's
-                place, if that frame is not its own.
         """
         stamp = result.header.stamp_ns
         if stamp < self._stamp_ns:
@@ -86,8 +79,9 @@ class TargetSelector:
         row_of = dict(zip(tracks.ids[rows].tolist(), rows.tolist(), strict=True))
         if self._target not in row_of and stamp - self._seen_ns > self._hold_ns:
             self._target = 0
-        positions = np.full((len(tracks), 3), np.nan) if spatial is None else spatial.positions
-        offsets = positions[rows] - np.asarray(origin, np.float64)
+        offsets = np.full((len(rows), 3), np.nan)
+        if spatial is not None:
+            offsets = spatial.positions[rows] - spatial.viewpoint
         away = _distances(tracks.poses.boxes[rows], offsets, tracks.ids[rows] == self._target)
         self._target = self._choose(tracks, rows, away)
         if self._target not in row_of:

@@ -95,6 +95,7 @@ class SpatialEstimator:
             headings=facing.astype(np.float32),
             frame=frame,
             has_depth=depth is not None,
+            viewpoint=to_frame.translation.astype(np.float32),
         )
 
     def _velocities(
