@@ -77,6 +77,16 @@ def test_a_second_of_occlusion_keeps_the_number_and_ends_the_track(speed):
     assert rows[40] == rows[59] == ([1], [2])
 
 
+@pytest.mark.parametrize(("absent_s", "track"), [(0.2, 1), (0.3, 2)])
+def test_a_new_track_begins_after_more_than_gap_s(absent_s, track):
+    """``gap_s`` is 0.25: from the last image with the person to the next one."""
+    tracker = make_tracker()
+    for t in np.arange(0, 2, 0.05):
+        away = 1.0 < t < 0.999 + absent_s
+        tracks = tracker.update(scene([] if away else [(figure(0), 200, 300, 160)]), stamp(t))
+    assert (tracks.ids.tolist(), tracks.track_ids.tolist()) == ([1], [track])
+
+
 def test_who_leaves_and_returns_at_the_border_keeps_the_number():
     def place(t):
         away = 2.0 <= t < 4.0

@@ -149,7 +149,7 @@ class Tracks(Rows):
 
     Attributes:
         ids: identity, 0 while tentative, then given once and never reused.
-        track_ids: the unbroken track, > 0, new after each loss.
+        track_ids: the unbroken sighting, > 0; new after an absence of more than ``gap_s``.
         poses: the row's pose; of a lost person the predicted box with all joint scores 0.
         states: TrackState values.
         velocities: (N, 2) px/s of the box centre.
