@@ -144,9 +144,13 @@ class PosePipeline:
                 self._detected_ns.pop(name, None)
                 self._motions.pop(name, None)
 
-    def begin_again(self) -> None:
-        """Forget everybody, as a new pipeline does: identities count from 1 again."""
-        self._identities, self._gallery = IdentitySource(), Gallery()
+    def begin_again(self, identities: IdentitySource | None = None) -> None:
+        """Forget everybody, as a new pipeline does.
+
+        Args:
+            identities: where numbers come from; None: they count from 1 again.
+        """
+        self._identities, self._gallery = identities or IdentitySource(), Gallery()
         self._motions: dict[str, CameraMotion] = {}
         self._trackers: dict[str, Tracker] = {}
         self._detected_ns: dict[str, int] = {}  # stamp of the detector's last look, by camera

@@ -15,6 +15,7 @@ from alphapose_ros.base.errors import AlphaPoseError, ConfigError, WeightsError
 from alphapose_ros.base.records import Frame, FrameResult, Poses
 from alphapose_ros.base.skeletons import HALPE136
 from alphapose_ros.config import PipelineConfig
+from alphapose_ros.front.loading import pipelines
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pipeline import PosePipeline, choose_device
 from alphapose_ros.pose.config import PoseConfig
@@ -108,6 +109,16 @@ def test_a_new_pipeline_counts_from_one(shared_networks, astronaut: Image) -> No
     fresh = PosePipeline.from_config(PipelineConfig(device="cpu"))
     assert settled(fresh, astronaut) == 1
     assert settled(fresh, astronaut, "rear") == 2  # numbers are unique over cameras
+
+
+def test_the_next_pipeline_of_a_process_goes_on_counting(astronaut: Image) -> None:
+    """What a node loads after ``cleanup`` and ``configure``: strangers, never old numbers."""
+    load = pipelines()
+    first, second = load(PipelineConfig(device="cpu")), load(PipelineConfig(device="cpu"))
+    assert settled(first, astronaut) == 1
+    assert settled(second, astronaut) == 2
+    assert second(Frame(astronaut, 2 * SECOND)).tracks.track_ids.tolist() == [2]
+    assert settled(pipelines()(PipelineConfig(device="cpu")), astronaut) == 1
 
 
 def test_a_reset_gives_a_new_number(pipeline, astronaut: Image) -> None:

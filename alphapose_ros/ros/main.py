@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from alphapose_ros.base.errors import AlphaPoseError
-from alphapose_ros.config import PipelineConfig
+from alphapose_ros.front.loading import pipelines
 from alphapose_ros.front.signals import stop_signals
 from alphapose_ros.ros.pose_node import MakePipeline, PoseNode
 
@@ -35,20 +34,11 @@ def run(make_pipeline: MakePipeline | None = None, arguments: Sequence[str] | No
         0 after a signal, 2 after bad parameters.
     """
     try:
-        serve(make_pipeline or load_pipeline, arguments)
+        serve(make_pipeline or pipelines(), arguments)
     except AlphaPoseError as error:
         print(f"pose_node: {error}", file=sys.stderr)  # noqa: T201 (there is no logger yet)
         return 2
     return 0
-
-
-def load_pipeline(config: PipelineConfig) -> Any:
-    """The real pipeline; its networks have run once."""
-    from alphapose_ros.pipeline import PosePipeline
-
-    pipeline = PosePipeline(config)
-    pipeline.warm_up()
-    return pipeline
 
 
 def serve(make_pipeline: MakePipeline, arguments: Sequence[str] | None = None) -> None:
