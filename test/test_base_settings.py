@@ -22,6 +22,7 @@ class Sample:
         size: m.
         count: how many.
         form: which.
+        named: whose.
         free: anything.
     """
 
@@ -29,6 +30,7 @@ class Sample:
     size: float = setting(1.0, above=0)
     count: int = setting(3, low=1, live=False)
     form: str = setting("a", choices=("", "a", "b"))
+    named: str = setting("a", choices=("a", "b"), others="a friend's")
     free: float = 0.0
 
     def __post_init__(self) -> None:
@@ -37,8 +39,9 @@ class Sample:
 
 @pytest.mark.parametrize(
     "values",
-    [{"share": 0.0}, {"share": 1.0}, {"size": 1e-300}, {"count": 1}, {"form": ""}, {"free": -1e9}],
-)
+    [{"share": 0.0}, {"share": 1.0}, {"size": 1e-300}, {"count": 1}, {"form": ""}, {"named": "c"},
+     {"free": -1e9}],
+)  # fmt: skip
 def test_values_within_the_limits_are_taken(values: dict[str, Any]) -> None:
     assert Sample(**values)
 
@@ -53,6 +56,7 @@ def test_values_within_the_limits_are_taken(values: dict[str, Any]) -> None:
         ({"size": float("inf")}, "room.size: expected a number > 0, got inf"),
         ({"count": 0}, "room.count: expected a number >= 1, got 0"),
         ({"form": "c"}, "room.form: expected one of a, b, or empty, got 'c'"),
+        ({"named": 3}, "room.named: expected one of a, b, or a friend's, got 3"),
         ({"free": float("nan")}, "room.free: expected a finite number, got nan"),
     ],
 )
@@ -66,7 +70,7 @@ def test_options_carry_their_limits() -> None:
     assert limits["share"] == Setting(0, 1)
     assert limits["size"] == Setting(0, None, above=True)
     assert not limits["count"].live
-    assert limits["free"] == setting_of(dataclasses.fields(Sample)[4]) == Setting()
+    assert limits["free"] == setting_of(dataclasses.fields(Sample)[5]) == Setting()
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class Longer(Sample):
 
 def test_what_a_class_adds_comes_first_and_the_rest_is_inherited() -> None:
     found = {option.key: option for option in options_of(Longer)}
-    assert list(found) == ["more", "share", "size", "count", "form", "free"]
+    assert list(found) == ["more", "share", "size", "count", "form", "named", "free"]
     assert found["free"].default == 2.0
     assert found["free"].help == "anything."
     assert found["share"].limits.expected == "a number in [0, 1]"

@@ -44,6 +44,7 @@ from alphapose_ros.cli.options import build_config
 from alphapose_ros.cli.pipelines import load_config
 from alphapose_ros.config import read_parameters
 from alphapose_ros.data.custom_skeleton import load_skeleton
+from alphapose_ros.detection.plugins import GROUP
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -121,7 +122,7 @@ def write_clip(path: Path, image: np.ndarray) -> None:
 
 
 def test_every_block_says_what_it_is() -> None:
-    known = (*SHELL, *PYTHON, "yaml", "json", "cpp", "cmake", *READ_ONLY)
+    known = (*SHELL, *PYTHON, "yaml", "json", "toml", "cpp", "cmake", *READ_ONLY)
     found = [block for page in pages() for block in blocks(page)]
     assert len(found) > 30
     unknown = [f"{b}: {b.language}" for b in found if b.language not in known and not b.not_run]
@@ -312,7 +313,7 @@ def test_cmake() -> None:
         assert block.code.count("(") == block.code.count(")"), block
 
 
-# ---- YAML, JSON
+# ---- YAML, JSON, TOML
 
 
 def test_yaml(tmp_path: Path) -> None:
@@ -350,6 +351,17 @@ def test_json() -> None:
     for block in of_language("json"):
         for text in block.code.splitlines() if "\n{" in block.code else [block.code]:
             json.loads(text)
+
+
+def test_toml() -> None:
+    """Entry points name a group that is read and a function of their page."""
+    tomllib = pytest.importorskip("tomllib", reason="TOML NOT CHECKED: no tomllib before 3.11")
+    for block in of_language("toml"):
+        points = tomllib.loads(block.code)["project"]["entry-points"]
+        assert points.keys() == {GROUP}, block
+        for value in points[GROUP].values():
+            page = [b.code for b in blocks(ROOT / block.page) if b.language in PYTHON]
+            assert any(f"def {value.partition(':')[2]}(" in code for code in page), block
 
 
 # ---- the tests themselves

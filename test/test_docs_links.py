@@ -12,6 +12,7 @@ import pytest
 import yaml
 from docs_pages import ROOT, anchors, blocks, links, name_of, pages, prose, spans
 from docs_shell import check_parameters, parameters
+from plugin_packages import Site
 
 from alphapose_ros.base.settings import options_of
 from alphapose_ros.config import PipelineConfig
@@ -86,8 +87,11 @@ def test_every_option_exists(page: Path, options: set[str]) -> None:
 
 
 @pytest.mark.parametrize("page", pages(), ids=name_of)
-def test_every_parameter_exists(page: Path) -> None:
+def test_every_parameter_exists(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """``tracker.gap_s`` is a key; ``tracker: {camera_motion: true}`` is what the node takes."""
+    Site(tmp_path, monkeypatch).install_page(page)  # a detector's name may be of its package
     known, wrong = parameters(), []
     for span in spans(page):
         dotted = _PARAMETER.match(span.partition(":")[0])

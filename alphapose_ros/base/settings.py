@@ -29,6 +29,7 @@ class Setting:
         low, high: smallest and largest value, inclusive; None: none.
         above: whether ``low`` itself is excluded.
         choices: all values there are; empty: any.
+        others: which texts beside ``choices`` may do, in words; the config itself judges them.
         live: whether a running node can change it; else the networks or topics are set up anew.
     """
 
@@ -36,12 +37,13 @@ class Setting:
     high: float | None = None
     above: bool = False
     choices: tuple[str, ...] = ()
+    others: str = ""
     live: bool = True
 
     def holds(self, value: Any) -> bool:
         """Whether ``value`` is within the limits; NaN and infinity never are."""
         if self.choices:
-            return value in self.choices
+            return value in self.choices or (bool(self.others) and isinstance(value, str))
         if isinstance(value, float) and not math.isfinite(value):
             return False
         if self.low is not None and not (value > self.low if self.above else value >= self.low):
@@ -53,7 +55,8 @@ class Setting:
         """The limits in words: "a number in [0, 1]", "one of a, b"."""
         if self.choices:
             named = ", ".join(choice for choice in self.choices if choice)
-            return f"one of {named}" + (", or empty" if "" in self.choices else "")
+            also = [self.others, "empty" if "" in self.choices else ""]
+            return f"one of {named}" + "".join(f", or {each}" for each in also if each)
         if self.low is None:
             return "a finite number" if self.high is None else f"a number <= {self.high:g}"
         if self.high is None:
@@ -68,11 +71,12 @@ def setting(
     high: float | None = None,
     above: float | None = None,
     choices: tuple[str, ...] = (),
+    others: str = "",
     live: bool = True,
 ) -> Any:
     """Declare a config field with limits; ``above`` is a ``low`` that is itself excluded."""
     lowest = low if above is None else above
-    limits = Setting(lowest, high, above is not None, choices, live)
+    limits = Setting(lowest, high, above is not None, choices, others, live)
     return dataclasses.field(default=default, metadata={_KEY: limits})
 
 

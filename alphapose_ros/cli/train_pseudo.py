@@ -38,6 +38,7 @@ from alphapose_ros.data.pseudo_set import (
 from alphapose_ros.data.tflite import TflitePoints
 from alphapose_ros.detection.config import DETECTOR_NAMES, DetectorConfig
 from alphapose_ros.detection.factory import create_detector
+from alphapose_ros.detection.plugins import installed_plugins
 from alphapose_ros.imaging import ImageBatch
 
 Step = Callable[[PseudoSet, Callable[[], object]], tuple[PseudoSet, Counts]]
@@ -147,7 +148,7 @@ def _detecting(text: str) -> Callable[[NDArray[np.uint8]], Detections]:
 def detector_config(text: str) -> DetectorConfig:
     """The detector that an option names: NAME, FILE, or NAME=FILE."""
     name, _, file = text.partition("=")
-    if name in DETECTOR_NAMES:
+    if name in (*DETECTOR_NAMES, *(plugin.name for plugin in installed_plugins())):
         return DetectorConfig(name=name, weights=file, max_people=100)
     kind = "onnx" if text.endswith(".onnx") else "yolox"
     return DetectorConfig(name=kind, weights=text, max_people=100)

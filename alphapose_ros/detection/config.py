@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.settings import check_settings, setting
+from alphapose_ros.detection.plugins import plugin_named
 
 TORCHVISION_NAMES = (
     "fasterrcnn_mobilenet_v3", "fasterrcnn_resnet50", "retinanet_resnet50", "fcos_resnet50",
@@ -27,7 +28,7 @@ class DetectorConfig:
     Attributes:
         name: yolox, yolov3 (Darknet's, SPP and tiny too), fasterrcnn_mobilenet_v3,
             fasterrcnn_resnet50, retinanet_resnet50, fcos_resnet50, ssdlite320, efficientdet_d0 to
-            efficientdet_d7, onnx, or replay.
+            efficientdet_d7, onnx, replay, or the name of an installed package's detector.
         weights: file of weights or name of a known model (alphapose-ros models list); replay: a
             file of COCO result rows; empty: the bundled YOLOX. A bare file name is also looked
             for in torch's hub folder for torchvision's detectors.
@@ -44,7 +45,7 @@ class DetectorConfig:
             people followed are expected, and newcomers wait, s. 0: in every image.
     """
 
-    name: str = setting("yolox", choices=DETECTOR_NAMES, live=False)
+    name: str = setting("yolox", choices=DETECTOR_NAMES, others="an installed one", live=False)
     weights: str = setting("", live=False)
     format: str = setting("auto", choices=ONNX_FORMATS, live=False)
     input_height: int = setting(416, low=STRIDE, live=False)
@@ -57,6 +58,8 @@ class DetectorConfig:
 
     def __post_init__(self) -> None:
         check_settings(self, "detector")
+        if self.name not in DETECTOR_NAMES:
+            plugin_named(self.name, DETECTOR_NAMES)
         for side in ("input_height", "input_width"):
             value = getattr(self, side)
             if value % STRIDE:
@@ -64,5 +67,5 @@ class DetectorConfig:
 
     @property
     def in_torch(self) -> bool:
-        """Whether PyTorch runs it, whatever runs the other networks."""
-        return self.name in TORCHVISION_NAMES or self.name in EFFICIENTDET_NAMES
+        """Whether PyTorch runs it, whatever runs the other networks; a plugin's may be."""
+        return self.name not in ("yolox", "yolov3", "onnx", "replay")

@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from alphapose_ros.base.errors import ConfigError, WeightsError
-from alphapose_ros.detection.config import EFFICIENTDET_NAMES, DetectorConfig
+from alphapose_ros.detection.config import DETECTOR_NAMES, EFFICIENTDET_NAMES, DetectorConfig
 from alphapose_ros.detection.darknet import DarknetDetector
 from alphapose_ros.detection.efficientdet import EfficientDetDetector, build_efficientdet
 from alphapose_ros.detection.onnx import OnnxDetector
+from alphapose_ros.detection.plugins import plugin_named
 from alphapose_ros.detection.protocol import Detector
 from alphapose_ros.detection.replay import ReplayDetector, read_boxes
 from alphapose_ros.detection.torchvision import TorchvisionDetector, build_torchvision
@@ -45,6 +46,9 @@ def create_detector(
 ) -> Detector:
     """The configured detector with its weights on ``device``; nothing is downloaded.
 
+    One of an installed package is made by what its entry point names, with ``config`` and the
+    device.
+
     Args:
         config: which one, and its thresholds.
         device: where it runs.
@@ -52,11 +56,16 @@ def create_detector(
             in PyTorch: their graphs have branches.
 
     Raises:
-        ConfigError: the detector needs a file and none is named.
+        ConfigError: the detector needs a file and none is named; or it is that of another package
+            and its name is taken, or its code fails.
         WeightsError: the file is missing, damaged or of another network.
         InputError: the file of boxes to replay cannot be used.
         MissingDependencyError: it needs a package that is not installed.
     """
+    plugin = plugin_named(config.name, DETECTOR_NAMES)
+    if plugin:
+        theirs: Detector = plugin.make(config, torch.device(device))
+        return theirs
     options = runtime or RuntimeOptions("torch", device=str(device))
     if config.name == "yolox":
         return YOLOXDetector(_running(config, options), config)
