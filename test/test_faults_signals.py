@@ -85,7 +85,7 @@ def test_while_it_loads(folder: Path, number: signal.Signals) -> None:
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("seed", range(3))
 def test_while_it_runs_and_closes(folder: Path, number: signal.Signals, seed: int) -> None:
-    """A first signal at a random moment of the work, others while it closes."""
+    """A signal at a random moment of the work, up to three times at once, as launchers send it."""
     chance, domain = random.Random(seed), new_domain()
     watched = Watched(node_command("FaultyPipeline(0.02)"), folder, domain)
     with FarEnd(domain) as far:
@@ -99,7 +99,7 @@ def test_while_it_runs_and_closes(folder: Path, number: signal.Signals, seed: in
         for _ in range(1 + seed):
             if watched.process.poll() is None:
                 watched.process.send_signal(number)
-            time.sleep(chance.uniform(0, 0.2))
+            time.sleep(chance.uniform(0, 0.02))
         assert watched.end() == 0
     assert "Traceback" not in watched.text
 

@@ -23,7 +23,7 @@ from recording_scenes import command, image_bag, noise_bag, poses, start, variab
 
 import alphapose_ros.cli as cli
 from alphapose_ros.base.records import Frame
-from alphapose_ros.cli.endings import signals_wait
+from alphapose_ros.cli.endings import interruptible, signals_wait
 from alphapose_ros.io import sources
 
 COUNT = 600
@@ -70,43 +70,56 @@ def test_run_at_random_moments(
     assert f"frames      {count}" in out_text
 
 
-@pytest.mark.parametrize(("number", "code"), ENDS)
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt),
+                                               (signal.SIGTERM, SystemExit)])  # fmt: skip
 def test_a_signal_while_the_files_are_closed_waits(
-    tmp_path: Path, number: signal.Signals, code: int
+    number: signal.Signals, error: type[BaseException]
 ) -> None:
-    held: list[int] = []
+    before, written = signal.getsignal(number), list[str]()
 
-    def handler(received: int, _: object) -> None:
-        held.append(received)
-
-    before = signal.signal(number, handler)
-    try:
-        with signals_wait():
-            signal.raise_signal(number)
-            signal.raise_signal(number)
-            assert not held
-        assert held == [number]
-        with signals_wait():  # who insists does not wait
-            for _ in range(3):
+    def write() -> None:
+        with interruptible(last=False):
+            with signals_wait():
                 signal.raise_signal(number)
-            assert held == [number] * 2
-        with pytest.raises(ValueError, match="of its own"):
-            fail_with_a_signal(number)
-        assert signal.getsignal(number) is handler
-    finally:
-        signal.signal(number, before)
+                signal.raise_signal(number)  # launchers send some twice
+                written.append("all of it")
+            written.append("and more")
+
+    with pytest.raises(error):
+        write()
+    assert written == ["all of it"]
+    with pytest.raises(ValueError, match="of its own"):
+        fail_with_a_signal(number)
+    assert signal.getsignal(number) is before
 
 
 def fail_with_a_signal(number: signal.Signals) -> None:
-    with signals_wait():
+    with interruptible(last=False), signals_wait():
         signal.raise_signal(number)
         raise ValueError("of its own")
+
+
+def test_after_the_first_signal_closing_is_not_interrupted_again() -> None:
+    """What a launcher sends twice comes once; who insists ends the process, elsewhere."""
+    closed: list[str] = []
+
+    def work() -> None:
+        with interruptible(last=False):
+            try:
+                signal.raise_signal(signal.SIGINT)
+            finally:
+                signal.raise_signal(signal.SIGINT)
+                closed.append("whole")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert closed == ["whole"]
 
 
 def test_whoever_ignores_signals_goes_on_ignoring_them() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with signals_wait():
+        with interruptible(last=False), signals_wait():
             signal.raise_signal(signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:

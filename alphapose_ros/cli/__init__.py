@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: ``alphapose-ros COMMAND``.
 
-Exit codes: 0 done, 1 failure, 2 bad usage or bad input (one line on stderr), 130 interrupted.
+Exit codes: 0 done, 1 failure, 2 bad usage or bad input (one line on stderr), 130 interrupted,
+143 terminated.
 """
 
 from __future__ import annotations
@@ -9,11 +10,8 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
 
 from alphapose_ros import __version__
 from alphapose_ros.base.errors import AlphaPoseError
@@ -30,9 +28,10 @@ from alphapose_ros.cli import (
     train,
     view,
 )
+from alphapose_ros.cli.endings import interruptible
 
 COMMANDS = (run, batch, node, view, play, predict, train, evaluate, models, bench, doctor)
-BAD_INPUT, INTERRUPTED, READER_LEFT, TERMINATED = 2, 130, 141, 143
+BAD_INPUT, INTERRUPTED, READER_LEFT = 2, 130, 141
 
 _EXAMPLES = """\
 examples:
@@ -75,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     level = logging.DEBUG if args.verbose else logging.INFO
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
     try:
-        with _termination_cleans_up():
+        with interruptible(last=argv is None):
             code: int = args.handler(args)
             sys.stdout.flush()  # here, where a reader that left is known
             return code
@@ -101,21 +100,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("alphapose-ros: interrupted\n")
         return INTERRUPTED
-
-
-@contextmanager
-def _termination_cleans_up() -> Iterator[None]:
-    """SIGTERM unwinds the stack as Ctrl-C does, so that files are closed; the code is 143."""
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(TERMINATED)
-
-    try:
-        before = signal.signal(signal.SIGTERM, terminate)
-    except ValueError:  # not the main thread: signals are somebody else's there
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -159,7 +159,7 @@ class PoseNode:
 
 
 def serve(config: NodeConfig, names: NodeNames, make_pipeline: Callable[[], Any]) -> int:
-    """Run the node until SIGINT or SIGTERM; a second signal while it ends changes nothing.
+    """Run the node until SIGINT or SIGTERM; a second one, later, does not wait for its end.
 
     Args:
         config: the node's.

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ctrl-C as an event: a second one while things are being closed changes nothing."""
+"""Ctrl-C as an event; a second one while things are being closed ends the process at once."""
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from alphapose_ros.front.insistence import insistence
 
 
 class Stop(threading.Event):
@@ -41,21 +44,36 @@ class Stop(threading.Event):
 def stop_signals(*, last: bool = False) -> Iterator[Stop]:
     """An event that SIGINT and SIGTERM set; the handlers before are put back.
 
-    With ``last`` the process has nothing more to do: once stopped, it ignores these signals until
-    its end, which takes a moment in which a second one would look like a crash.
+    A second one, more than a moment later, ends the process with 130 or 143, see
+    :mod:`front.insistence`: ``ros2 launch`` can deliver one Ctrl-C twice.
 
-    ``ros2 launch`` can deliver SIGINT twice. Outside the main thread, where Python allows no
-    handlers, the event is only an event.
+    With ``last`` the process has nothing more to do: once stopped, this stays so until its very
+    end, which takes a moment in which a second signal would look like a crash.
+
+    Outside the main thread, where Python allows no handlers, the event is only an event.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
+
+    def to_the_end() -> bool:
+        return last and stop.is_set()
+
+    if last:  # before what is loaded inside: it is called after what that has to end
+        atexit.register(lambda: _ignore() if stop.is_set() else None)
     before = {
         number: signal.signal(number, stop.signalled) for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        yield stop
+        with insistence(to_the_end=to_the_end):
+            yield stop
     finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_IGN if last and stop.is_set() else handler)
+        if not to_the_end():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _ignore() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -42,7 +42,7 @@ def run(make_pipeline: MakePipeline | None = None, arguments: Sequence[str] | No
 
 
 def serve(make_pipeline: MakePipeline, arguments: Sequence[str] | None = None) -> None:
-    """Run the node until SIGINT or SIGTERM; a second signal while it ends changes nothing.
+    """Run the node until SIGINT or SIGTERM; a second one, later, does not wait for its end.
 
     Args:
         make_pipeline: loads the models.
