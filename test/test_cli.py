@@ -108,11 +108,12 @@ def test_the_rclpy_node_gets_the_same_words(tmp_path: Path) -> None:
     file = tmp_path / "my.yaml"
     file.write_text("/**:\n  ros__parameters:\n    marker_depth: 3.0\n")
     args = cli.build_parser().parse_args(
-        ["node", "--params-file", str(file), "--device", "cpu", "image:=/cam", "__ns:=/r1"]
-    )
+        ["node", "--params-file", str(file), "--device", "cpu", "--runtime", "torch",
+         "--threads", "2", "image:=/cam", "__ns:=/r1"]
+    )  # fmt: skip
     assert node.ros_arguments(args, node.parse_remaps(args.remaps)) == [
-        "--ros-args", "--params-file", str(file), "-p", "device:=cpu",
-        "-r", "image:=/cam", "-r", "__ns:=/r1",
+        "--ros-args", "--params-file", str(file), "-p", "device:=cpu", "-p", "runtime:=torch",
+        "-p", "threads:=2", "-r", "image:=/cam", "-r", "__ns:=/r1",
     ]  # fmt: skip
     file.write_text("/**:\n  ros__parameters:\n    marker_dept: 3.0\n")
     with pytest.raises(ConfigError, match="did you mean marker_depth"):

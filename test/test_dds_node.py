@@ -51,6 +51,16 @@ def test_an_image_comes_back_as_people(domain: int, far: FarEnd) -> None:
     assert result.tracks.poses.keypoints.shape == (1, 136, 2)
 
 
+def test_what_only_the_ros_front_does_is_told(domain: int, far: FarEnd) -> None:
+    images = far.publisher("/image", IMAGE)
+    far.start()
+    with node_process(domain, "config = NodeConfig(target='nearest', humans=True)") as node:
+        wait_for(lambda: images.matched, "the node's subscription")
+    told = [line for line in node.lines if "--front ros" in line]
+    assert len(told) == 1
+    assert "humans, target: only" in told[0]
+
+
 def test_two_cameras_keep_apart_and_one_may_stop(domain: int, far: FarEnd) -> None:
     found = {name: far.collect(f"/{name}/poses", POSES) for name in ("front", "rear")}
     images = {name: far.publisher(f"/{name}_cam/image", IMAGE) for name in found}

@@ -15,11 +15,15 @@ _EXAMPLES = """\
 fronts:
   ros   the rclpy node: what ros2 launch alphapose_ros pose.launch.py starts
   dds   joins the DDS domain by itself: no ROS 2 needs to be installed, ROS 2 nodes with
-        rmw_cyclonedds hear it and are heard
+        rmw_cyclonedds_cpp or rmw_fastrtps_cpp hear it and are heard; it has no services,
+        parameter calls, TF, depth, target, detections or humans
   auto  ros where this package is built in a sourced workspace, dds where no ROS 2 is installed;
-        a ROS 2 that is not sourced is a mistake, and it says so
+        a ROS 2 that is not sourced, or in which this package is not built, is a mistake, and it
+        says so
 
-ROS_DOMAIN_ID, ROS_AUTOMATIC_DISCOVERY_RANGE and ROS_STATIC_PEERS count as for any ROS 2 node.
+ROS_DOMAIN_ID, ROS_AUTOMATIC_DISCOVERY_RANGE (the same on both sides) and ROS_STATIC_PEERS count as
+for any ROS 2 node. Options count more than the file. Names are remapped as by ros2 run, the
+node's name by __node:=NAME and its namespace by __ns:=/SPACE.
 
 examples:
   alphapose-ros node --front dds image:=/front/image_raw
@@ -40,7 +44,7 @@ def register(commands: Commands) -> None:
     parser.set_defaults(handler=run)
     parser.add_argument("--front", choices=_FRONTS, default="auto", help="default: auto")
     parser.add_argument(
-        "remaps", nargs="*", metavar="NAME:=TOPIC", help="remapped topics, such as image:=/cam"
+        "remaps", nargs="*", metavar="NAME:=TOPIC", help="remapped names, such as image:=/cam"
     )
     add_pipeline_options(parser)
 
@@ -87,7 +91,7 @@ def ros_arguments(args: argparse.Namespace, remaps: dict[str, str]) -> list[str]
 
     load_config(args)  # rcl's own reading of the file says less about mistakes
     out = ["--params-file", str(Path(args.params_file).resolve())] if args.params_file else []
-    for name in ("preset", "device"):
+    for name in ("preset", "device", "runtime", "threads"):
         if getattr(args, name):
             out += ["-p", f"{name}:={getattr(args, name)}"]
     for name, topic in remaps.items():

@@ -30,6 +30,10 @@ from alphapose_ros.session import Session
 logger = logging.getLogger("alphapose_ros.node")
 
 _DIAGNOSTICS = "diagnostic_msgs/msg/DiagnosticArray"
+_OF_THE_ROS_FRONT = (
+    *("autostart", "bond", "target_frame", "fixed_frame", "spatial"),
+    *("detections", "humans", "target"),
+)
 
 
 class PoseNode:
@@ -158,6 +162,12 @@ class PoseNode:
         self._diagnostics.publish(new(_DIAGNOSTICS, header=header, status=status))
 
 
+def unheeded(config: NodeConfig) -> list[str]:
+    """Parameters that were changed and that only the ros front knows what to do with."""
+    default = NodeConfig()
+    return [n for n in _OF_THE_ROS_FRONT if getattr(config, n) != getattr(default, n)]
+
+
 def serve(config: NodeConfig, names: NodeNames, make_pipeline: Callable[[], Any]) -> int:
     """Run the node until SIGINT or SIGTERM; a second one, later, does not wait for its end.
 
@@ -172,6 +182,8 @@ def serve(config: NodeConfig, names: NodeNames, make_pipeline: Callable[[], Any]
     Raises:
         AlphaPoseError: a bad environment, no network, no weights.
     """
+    if ignored := unheeded(config):
+        logger.warning("%s: only --front ros heeds it", ", ".join(ignored))
     with stop_signals(last=True) as stop:
         environment = RosEnvironment.from_variables(os.environ)
         with stop.leaving():
