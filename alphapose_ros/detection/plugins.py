@@ -92,7 +92,7 @@ def refusal(plugin: Plugin, others: Collection[Plugin], built_in: Collection[str
 
 
 def plugin_named(name: str, built_in: Collection[str]) -> Plugin | None:
-    """Whose detector a name means; None: the name is built in.
+    """Whose detector a name means; None: the name is built in, whoever else took it.
 
     Raises:
         ConfigError: nobody's, which lists all names and where they come from; or a plugin's that
@@ -102,9 +102,12 @@ def plugin_named(name: str, built_in: Collection[str]) -> Plugin | None:
     for plugin in everybody:
         if plugin.name == name:
             reason = refusal(plugin, everybody, built_in)
-            if reason:
+            if name in built_in:
+                log.warning("%s is not used: %s", plugin, reason)
+            elif reason:
                 raise ConfigError(f"detector.name: {plugin}: {reason}")
-            return plugin
+            else:
+                return plugin
     if name in built_in:
         return None
     theirs = ", ".join(f"{plugin.name} (of {plugin.origin})" for plugin in everybody)
