@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from dds_helpers import FarEnd, wait_for
-from fault_scenes import Camera, environment_of, new_domain, node_command
+from domains import new_domain
+from fault_scenes import Camera, environment_of, node_command
 from recording_scenes import image_bag, start
 
 import alphapose_ros.cli as cli
