@@ -143,7 +143,7 @@ def test_without_ray_the_line_says_how_to_get_it(
 ) -> None:  # fmt: skip
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     argv = ["batch", str(inputs), "--out", str(tmp_path / "o"), "--workers", "2"]
-    assert "pip install 'alphapose_ros[ray]'" in fails(capsys, argv)
+    assert "pip install 'ray>=2.46' pyarrow" in fails(capsys, argv)
     with pytest.raises(MissingDependencyError, match="ray"), joined(ClusterConfig(workers=2)):
         pass
     assert "RAY_AUTH_TOKEN" not in os.environ

@@ -129,4 +129,4 @@ def test_without_the_package_one_line_says_how_to_get_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     argv = [str(images) if word == "IMAGES" else word for word in argv]
-    assert "pip install 'alphapose_ros[viewer]'" in fails(capsys, argv)
+    assert "pip install 'rerun-sdk>=0.39,<0.42'" in fails(capsys, argv)

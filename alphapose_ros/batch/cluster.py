@@ -20,7 +20,7 @@ from typing import Any
 
 from alphapose_ros.base.errors import InputError, TransportError, require
 
-INSTALL = "install it with: pip install 'alphapose_ros[ray]'"
+INSTALL = "install it with: pip install 'ray>=2.46' pyarrow"
 _LOOPBACK = "127.0.0.1"
 _OBJECTS_BYTES = 80 * 2**20  # Ray's least; results go to files, not through its memory
 # Ray puts 127.0.0.1 off for an address that others reach, unless told that there are no others.

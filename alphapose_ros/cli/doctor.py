@@ -44,45 +44,68 @@ class Finding(NamedTuple):
 
 
 class Package(NamedTuple):
-    """An import with the distributions that provide it, what it is for, and how to get it."""
+    """An import with the distributions that provide it, what it is for, and how to get it.
+
+    The remedy is the one package, not an extra of ours: built by colcon there are no extras, and
+    on a robot those would bring a second torch and OpenCV. ``with_ros`` takes its place where ROS
+    2 is installed, which was built for apt's versions.
+    """
 
     module: str
     distributions: tuple[str, ...]
     purpose: str
     install: str
     needed: bool = False
+    with_ros: str = ""
 
 
 def _apt(name: str) -> str:
-    return f"sudo apt install ros-$ROS_DISTRO-{name}"
+    return f"sudo apt install {name}"
 
 
-_STANDALONE = "pip install 'alphapose_ros[standalone]'"
+def _ros_apt(name: str) -> str:
+    return _apt(f"ros-$ROS_DISTRO-{name}")
+
+
+_TORCH = "pip install torch torchvision, on a Jetson NVIDIA's builds; docs/start.md says more"
+_OF_NUMPY_1 = ("_ARRAY_API", "numpy.core.multiarray", "compiled using NumPy 1")
 PACKAGES = (
-    Package("numpy", ("numpy",), "arrays", "pip install numpy", True),
-    Package("scipy", ("scipy",), "tracking", "pip install scipy", True),
-    Package("yaml", ("PyYAML",), "parameter files", "pip install PyYAML", True),
+    Package("numpy", ("numpy",), "arrays", "pip install numpy", True, _apt("python3-numpy")),
+    Package("scipy", ("scipy",), "tracking", "pip install scipy", True, _apt("python3-scipy")),
+    Package(
+        "yaml", ("PyYAML",), "parameter files", "pip install PyYAML", True, _apt("python3-yaml")
+    ),
     Package("safetensors", ("safetensors",), "weights", "pip install safetensors", True),
-    Package("torch", ("torch",), "the networks", _STANDALONE, True),
-    Package("torchvision", ("torchvision",), "other detectors, DCN", _STANDALONE),
+    Package("torch", ("torch",), "the networks", _TORCH, True),
+    Package("torchvision", ("torchvision",), "other detectors, DCN", _TORCH),
     Package(
         "cv2",
         ("opencv-python-headless", "opencv-python", "opencv-contrib-python"),
         "images, videos, drawing",
-        _STANDALONE,
+        "pip install 'opencv-python-headless>=4.5'",
         True,
+        _apt("python3-opencv"),
     ),
-    Package("cyclonedds", ("cyclonedds",), "the dds front", _STANDALONE),
-    Package("rosbags", ("rosbags",), "bags, messages of the dds front", _STANDALONE),
+    Package("cyclonedds", ("cyclonedds",), "the dds front", "pip install 'cyclonedds>=11'"),
+    Package(
+        "rosbags",
+        ("rosbags",),
+        "bags, messages of the dds front",
+        "pip install 'rosbags>=0.9.20'",
+    ),
     Package(
         "onnxruntime",
         ("onnxruntime", "onnxruntime-gpu"),
         "ONNX models, and networks at twice the speed on a CPU",
-        "pip install 'alphapose_ros[onnx]'",
+        "pip install 'onnxruntime>=1.15'",
     ),
-    Package("onnx", ("onnx",), "networks as ONNX graphs", "pip install 'alphapose_ros[onnx]'"),
-    Package("openvino", ("openvino",), "a runtime", "pip install 'alphapose_ros[openvino]'"),
-    Package("effdet", ("effdet",), "EfficientDet", "pip install 'alphapose_ros[efficientdet]'"),
+    Package("onnx", ("onnx",), "networks as ONNX graphs", "pip install 'onnx>=1.14'"),
+    Package("openvino", ("openvino",), "a runtime", "pip install 'openvino>=2024.0'"),
+    Package("effdet", ("effdet",), "EfficientDet", "pip install 'effdet>=0.4'"),
+    Package("rerun", ("rerun-sdk",), "the viewer", "pip install 'rerun-sdk>=0.39,<0.42'"),
+    Package("ray", ("ray",), "batch with several workers", "pip install 'ray>=2.46'"),
+    Package("pyarrow", ("pyarrow",), "tables of batch", "pip install 'pyarrow>=14'"),
+    Package("matplotlib", ("matplotlib",), "--plot", "pip install 'matplotlib>=3.5'"),
     Package("tqdm", ("tqdm",), "progress bars", "pip install tqdm"),
     Package("rclpy", ("rclpy",), "the ros front", ""),
     Package(
@@ -92,19 +115,24 @@ PACKAGES = (
         "build this package with colcon and source the workspace's install/setup.bash",
     ),
     Package(
-        "message_filters", ("message_filters",), "the ros front: depth", _apt("message-filters")
+        "message_filters",
+        ("message_filters",),
+        "the ros front: depth",
+        _ros_apt("message-filters"),
     ),
-    Package("tf2_ros", ("tf2_ros_py",), "the ros front: transforms", _apt("tf2-ros-py")),
+    Package("tf2_ros", ("tf2_ros_py",), "the ros front: transforms", _ros_apt("tf2-ros-py")),
     Package(
         "diagnostic_updater",
         ("diagnostic_updater",),
         "the ros front: diagnostics",
-        _apt("diagnostic-updater"),
+        _ros_apt("diagnostic-updater"),
     ),
-    Package("cv_bridge", ("cv_bridge",), "the ros front: rare image encodings", _apt("cv-bridge")),
-    Package("vision_msgs", ("vision_msgs",), "the parameter detections", _apt("vision-msgs")),
-    Package("hri_msgs", ("hri_msgs",), "the parameter humans", _apt("hri-msgs")),
-    Package("bondpy", ("bondpy",), "the parameter bond", _apt("bondpy")),
+    Package(
+        "cv_bridge", ("cv_bridge",), "the ros front: rare image encodings", _ros_apt("cv-bridge")
+    ),
+    Package("vision_msgs", ("vision_msgs",), "the parameter detections", _ros_apt("vision-msgs")),
+    Package("hri_msgs", ("hri_msgs",), "the parameter humans", _ros_apt("hri-msgs")),
+    Package("bondpy", ("bondpy",), "the parameter bond", _ros_apt("bondpy")),
 )
 # Only asked for where there is a ROS 2.
 _ROS_PACKAGES = ("rclpy", *(p.module for p in PACKAGES if "ros-$ROS" in p.install),
@@ -152,15 +180,18 @@ def _python() -> Finding:
 
 def _package(package: Package) -> Finding:
     """Imported, not only found: a package that is there and broken is the common trouble."""
+    remedy = (installed_ros() and package.with_ros) or package.install
     if find_spec(package.module) is None:
         state = f"not installed; for {package.purpose}"
-        return Finding(package.module, False, state, package.install, package.needed)
+        return Finding(package.module, False, state, remedy, package.needed)
     try:
         importlib.import_module(package.module)
     except (ImportError, OSError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if any(word in reason for word in _OF_NUMPY_1):
+            remedy = "pip install 'numpy<2': it was built for NumPy 1"
         state = f"installed but broken ({reason})"
-        return Finding(package.module, False, state, package.install, package.needed)
+        return Finding(package.module, False, state, remedy, package.needed)
     return Finding(package.module, True, f"{_version(package)}; for {package.purpose}")
 
 

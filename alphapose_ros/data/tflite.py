@@ -95,7 +95,7 @@ def _opened(path: Path) -> Any:
     runtime = require(
         "ai_edge_litert.interpreter",
         needed_for="a .tflite teacher",
-        install="pip install 'alphapose-ros[teachers]'",
+        install="pip install ai-edge-litert",
     )
     try:
         content = path.read_bytes()

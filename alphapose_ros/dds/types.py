@@ -17,7 +17,10 @@ from alphapose_ros.base.errors import InputError, TransportError, require
 from alphapose_ros.io.typestore import message_typestore
 from alphapose_ros.output.packages import PACKAGE_OF
 
-NEEDED = {"needed_for": "the dds front", "install": "pip install 'alphapose_ros[standalone]'"}
+NEEDED = {
+    "needed_for": "the dds front",
+    "install": "pip install 'cyclonedds>=11' 'rosbags>=0.9.20'",
+}
 _BASE, _NAME, _ARRAY, _SEQUENCE = 1, 2, 3, 4  # rosbags' node types
 _ENTITIES = "rmw_dds_common/msg/ParticipantEntitiesInfo"
 _OLD_GID = ("humble", "galactic", "foxy")  # distributions with 24 bytes in a Gid

@@ -8,7 +8,7 @@ from typing import Any
 
 from alphapose_ros.base.errors import require
 
-INSTALL_VIEWER = "pip install 'alphapose_ros[viewer]'"
+INSTALL_VIEWER = "pip install 'rerun-sdk>=0.39,<0.42'"
 
 
 def lay_out(cameras: Sequence[str], spaces: Sequence[str]) -> Any:

@@ -99,7 +99,7 @@ def onnx_bytes(
     Raises:
         MissingDependencyError: the package onnx is not installed.
     """
-    require("onnx", needed_for="ONNX export", install="pip install 'alphapose-ros[onnx]'")
+    require("onnx", needed_for="ONNX export", install="pip install onnx")
     was_training = module.training
     module.eval()
     try:
@@ -124,7 +124,7 @@ def onnx_bytes(
 
 def with_metadata(graph: bytes, values: Mapping[str, Any]) -> bytes:
     """The graph with ``values`` as JSON under :data:`METADATA`, for whoever opens it later."""
-    onnx = require("onnx", needed_for="ONNX export", install="pip install 'alphapose-ros[onnx]'")
+    onnx = require("onnx", needed_for="ONNX export", install="pip install onnx")
     model = onnx.load_from_string(graph)
     onnx.helper.set_model_props(model, {METADATA: json.dumps(values)})
     content: bytes = model.SerializeToString()

@@ -100,7 +100,7 @@ def fastpose_mobilenet(*, num_joints: int, mid_dim: int = 256, conv_dim: int = 1
     models = require(
         "torchvision.models",
         needed_for="FastPose on MobileNetV2",
-        install="pip install 'alphapose-ros[standalone]'",
+        install="pip install torchvision, in the version that belongs to the installed torch",
     )
     trunk = models.mobilenet_v2(weights=None).features
     head = FastPoseHead(1280, num_joints, mid_dim=mid_dim, conv_dim=conv_dim)

@@ -113,4 +113,4 @@ def _constant(onnx: Any, model: Any, makers: dict[str, Any], name: str) -> NDArr
 
 
 def _required(name: str) -> Any:
-    return require(name, needed_for="ONNX export", install="pip install 'alphapose-ros[onnx]'")
+    return require(name, needed_for="ONNX export", install="pip install onnx")

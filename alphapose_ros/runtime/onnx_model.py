@@ -15,7 +15,7 @@ from alphapose_ros.base.errors import ConfigError, InputError, WeightsError, req
 from alphapose_ros.registry.store import cache_dir
 from alphapose_ros.runtime.config import RuntimeOptions
 
-_INSTALL = "pip install 'alphapose-ros[onnx]' (NVIDIA GPU: pip install onnxruntime-gpu onnx)"
+_INSTALL = "pip install onnxruntime onnx (NVIDIA GPU: onnxruntime-gpu onnx)"
 _TYPES = {
     "tensor(float)": torch.float32,
     "tensor(float16)": torch.float16,

@@ -33,7 +33,7 @@ class OpenVinoModel:
         openvino = require(
             "openvino",
             needed_for="the runtime openvino",
-            install="pip install 'alphapose-ros[openvino]'",
+            install="pip install openvino onnx",
         )
         self.name = "an exported graph" if isinstance(model, bytes) else str(model)
         if not isinstance(model, bytes) and not Path(model).is_file():

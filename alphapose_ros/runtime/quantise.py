@@ -12,7 +12,7 @@ from torch import Tensor
 
 from alphapose_ros.base.errors import InputError, require
 
-_INSTALL = "pip install 'alphapose-ros[onnx]'"
+_INSTALL = "pip install onnxruntime onnx"
 # The networks' own layers. Decoding (sums and maxima over maps) stays in float32.
 _LAYERS = ["Conv", "Add", "MaxPool", "Concat"]
 
