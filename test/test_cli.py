@@ -264,7 +264,7 @@ def test_doctors_advice_asks_pip_for_what_the_package_declares(root: Path) -> No
     for command in commands:
         wanted = command.removeprefix("pip install '").removesuffix("'")
         assert f'"{wanted}' in declared, command
-    words = " ".join(p.install for p in doctor.PACKAGES)
+    words = " ".join(p.install + p.with_ros for p in doctor.PACKAGES)
     assert "alphapose" not in words
 
 

@@ -98,6 +98,7 @@ PACKAGES = (
         ("onnxruntime", "onnxruntime-gpu"),
         "ONNX models, and networks at twice the speed on a CPU",
         "pip install 'onnxruntime>=1.15'",
+        with_ros="pip install 'onnxruntime>=1.15' 'numpy<2'",  # cv_bridge was built for NumPy 1
     ),
     Package("onnx", ("onnx",), "networks as ONNX graphs", "pip install 'onnx>=1.14'"),
     Package("openvino", ("openvino",), "a runtime", "pip install 'openvino>=2024.0'"),
