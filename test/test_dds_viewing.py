@@ -194,3 +194,14 @@ def test_view_records_what_a_node_sees(
     assert len(both) >= 5
     for stamp in both:  # the stand-in's nose is as far right as the image's first pixel is red
         assert answered[stamp][0][0] == (stamp // 10**8) % 256
+
+
+def test_a_full_disk_ends_the_view(camera: None, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("rerun", reason="VIEW IS NOT CHECKED: rerun-sdk is absent")
+    if not Path("/dev/full").exists():
+        pytest.skip("NO /dev/full HERE")
+    with node_process(DOMAIN):
+        assert cli.main(["view", "--rrd", "/dev/full", "--no-view", "--seconds", "60"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "alphapose-ros: /dev/full: No space left on device"
+    )

@@ -37,6 +37,7 @@ from docs_shell import (
 )
 
 import alphapose_ros.cli as cli
+from alphapose_ros.base.errors import AlphaPoseError
 from alphapose_ros.base.skeletons import HALPE136
 from alphapose_ros.cli import train
 from alphapose_ros.cli.node import parse_remaps
@@ -341,7 +342,7 @@ def is_training(file: Path) -> bool:
     for make in train._TRAININGS.values():
         try:
             build_config(make()[0], str(file), {})
-        except cli.AlphaPoseError:
+        except AlphaPoseError:
             continue
         return True
     return False
@@ -387,7 +388,7 @@ def test_a_wrong_command_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     stand_in_pipeline(monkeypatch)
     for line in wrong:
         (command,) = commands(Block("test", 1, "sh", line, ""))
-        with pytest.raises((AssertionError, SystemExit, cli.AlphaPoseError)):
+        with pytest.raises((AssertionError, SystemExit, AlphaPoseError)):
             check_command(command, monkeypatch)
 
 

@@ -168,8 +168,22 @@ def test_a_recording_that_was_cut_off_is_readable(
             process.wait(20)
         finally:
             process.kill()
-    frames = [f for f, _, _ in read_recording(tmp_path / "out.rrd").rows["/front/image"]]
+    name = "out.rrd.part" if how == signal.SIGKILL else "out.rrd"
+    frames = [f for f, _, _ in read_recording(tmp_path / name).rows["/front/image"]]
     assert sorted(frames) == list(range(41))
+
+
+def test_a_recording_of_before_is_replaced_by_a_complete_one_only(tmp_path: Path) -> None:
+    path = tmp_path / "out.rrd"
+    path.write_text("of before")
+    with ViewerStream(path=path) as stream:
+        assert stream.path == path
+    assert path.read_text() == "of before"  # nobody has seen anything
+    with ViewerStream(path=path) as stream:
+        stream.write(result_of(make_tracks(1, HALPE136), 0), frame_of(0))
+        assert path.read_text() == "of before"
+    assert len(read_recording(path).rows["/front/image"]) == 1
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_stream_needs_one_end(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from recording_scenes import POSES, finish, image_bag, noise_bag, poses, read
+from recording_scenes import (
+    POSES,
+    command,
+    finish,
+    image_bag,
+    noise_bag,
+    part_of,
+    poses,
+    read,
+    variables,
+)
 
 from alphapose_ros.io.sources import VideoSource
 
@@ -89,6 +100,21 @@ def test_no_room_for_the_video(tmp_path: Path, name: str) -> None:
     assert len(frames_of(lines)) == 20
 
 
+def test_no_room_for_the_recording(tmp_path: Path) -> None:
+    """The viewer's SDK would wait for a thread of its own that is dead."""
+    count_images = pytest.importorskip("viewer_recordings").count_images
+    source, rrd = noise_bag(tmp_path / "n.mcap", COUNT), tmp_path / "o.rrd"
+    rrd.write_text("of before")
+    code, out, err = finish(["run", source, "--rrd", rrd], file_bytes=4_000_000, delay_s=0.02)
+    assert code == 1, err
+    refused(err, rrd)
+    assert rrd.read_text() == "of before"
+    part = part_of(rrd)
+    assert f"recording  {part}" in out
+    count = int(out.partition("frames")[2].split()[0])
+    assert 0 < count_images(part, tmp_path) < count < COUNT  # it ends soon, not with the source
+
+
 def test_no_room_for_results_of_predict(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     image, output = tmp_path / "a.png", tmp_path / "o.json"
@@ -104,9 +130,10 @@ def test_no_room_for_results_of_predict(tmp_path: Path) -> None:
 def test_a_device_that_is_full(source: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("NO /dev/full HERE")
-    code, _, err = finish(["run", source, "--json", "/dev/full"])
-    assert code == 1
-    refused(err, Path("/dev/full"))
+    for option in ("--json", "--rrd"):
+        code, _, err = finish(["run", source, option, "/dev/full"])
+        assert code == 1
+        refused(err, Path("/dev/full"))
 
 
 @pytest.fixture
@@ -119,6 +146,19 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("NO DISK OF ONE'S OWN: mounting one is for root")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_is_full_of_a_recording(small_disk: Path, tmp_path: Path) -> None:
+    """All of it in less than the second after which the SDK writes: it is known when it closes."""
+    source, rrd = noise_bag(tmp_path / "n.mcap", 20), small_disk / "o.rrd"
+    lines = tmp_path / "o.jsonl"
+    code, out, err = finish(["run", source, "--rrd", rrd, "--json", lines])
+    assert code == 1, err
+    refused(err, rrd)
+    assert frames_of(lines) == list(range(20))
+    assert not rrd.exists()
+    assert part_of(rrd).stat().st_size > 0
+    assert f"recording  {part_of(rrd)}" in out
 
 
 @pytest.mark.parametrize("name", ["o.mcap", "o.db3"])
@@ -141,3 +181,73 @@ def test_a_video_that_is_whole_passes(source: Path, tmp_path: Path) -> None:
         code, _, err = finish(["run", source, "--video", tmp_path / name, "--max-frames", "20"])
         assert code == 0, err
         assert len(list(VideoSource(tmp_path / name))) == 20
+
+
+# ---- stdout
+
+
+FULL = ["alphapose-ros: stdout: No space left on device"]
+SPEAKING = [["--help"], ["--version"], ["run", "--help"], ["models", "list"]]
+
+
+def into(path: Path, argv: list[str], **options: str) -> tuple[int, list[str]]:
+    """Exit code and lines of stderr of a command whose stdout is ``path``."""
+    with path.open("wb") as sink:
+        done = subprocess.run(
+            command(*argv), env=variables(**options), stdout=sink, stderr=subprocess.PIPE,
+            text=True, timeout=120, check=False,
+        )  # fmt: skip
+    return done.returncode, done.stderr.splitlines()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="NO /dev/full HERE")
+@pytest.mark.parametrize("argv", SPEAKING, ids=" ".join)
+@pytest.mark.parametrize("buffered", [True, False])
+def test_no_room_for_what_is_said(argv: list[str], buffered: bool) -> None:
+    code, lines = into(Path("/dev/full"), argv, PYTHONUNBUFFERED="" if buffered else "1")
+    if not buffered and "-" in argv[-1]:  # argparse does not look whether it was heard
+        assert (code, lines) == (0, [])
+    else:
+        assert (code, lines) == (1, FULL)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="NO /dev/full HERE")
+def test_no_room_for_the_table_costs_no_file(source: Path, tmp_path: Path) -> None:
+    lines = tmp_path / "o.jsonl"
+    argv = ["run", str(source), "--json", str(lines), "--max-frames", "5"]
+    assert into(Path("/dev/full"), argv) == (1, FULL)
+    assert frames_of(lines) == list(range(5))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="NO /dev/full HERE")
+def test_a_mistake_is_said_whatever_became_of_stdout() -> None:
+    code, lines = into(Path("/dev/full"), ["run", "nothing.mp4"])
+    assert (code, len(lines)) == (2, 1)
+    assert "nothing.mp4" in lines[0]
+
+
+@pytest.mark.parametrize("argv", SPEAKING, ids=" ".join)
+def test_nobody_listens_to_what_is_said(argv: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        command(*argv), env=variables(PYTHONUNBUFFERED=""), stdout=write, text=True,
+        stderr=subprocess.PIPE, timeout=120, check=False,
+    )  # fmt: skip
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "2>/dev/full"])
+def test_a_command_that_can_speak_to_nobody_does_its_work(
+    source: Path, tmp_path: Path, closed: str
+) -> None:
+    lines = tmp_path / "o.jsonl"
+    words = command("run", source, "--json", lines, "--max-frames", "5")
+    script = f"{shlex.join(words)} {closed}"
+    done = subprocess.run(
+        ["sh", "-c", script], env=variables(), capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert frames_of(lines) == list(range(5))

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +16,8 @@ import pytest
 pytest.importorskip("rerun", reason="THE VIEWER IS NOT CHECKED: rerun-sdk is absent")
 
 from rerun.chunk import RrdReader
+
+from alphapose_ros.io.viewer_process import viewer_program
 
 
 @dataclass
@@ -49,3 +54,18 @@ def read_recording(path: Path) -> Read:
             frame = values.pop("frame")
             out.rows[chunk.entity_path].append((frame, stamp, values))
     return out
+
+
+def count_images(path: Path, folder: Path) -> int:
+    """Rows with an image, as the viewer itself reads a file that may have been cut anywhere.
+
+    Its settings go to ``folder``, so that nobody's own are made or changed.
+    """
+    program = viewer_program()
+    done = subprocess.run(
+        [str(program), "rrd", "print", str(path)],
+        env={**os.environ, "XDG_CONFIG_HOME": str(folder), "NO_COLOR": "1"},
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    lines = [line for line in done.stdout.splitlines() if "EncodedImage:blob" in line]
+    return sum(int(re.search(r"with (\d+) rows", line)[1]) for line in lines)

@@ -2,7 +2,7 @@
 """The command line: ``alphapose-ros COMMAND``.
 
 Exit codes: 0 done, 1 failure, 2 bad usage or bad input (one line on stderr), 130 interrupted,
-143 terminated.
+141 nobody reads any more, 143 terminated.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import sys
 from collections.abc import Sequence
 
 from alphapose_ros import __version__
-from alphapose_ros.base.errors import AlphaPoseError
 from alphapose_ros.cli import (
     batch,
     bench,
@@ -28,10 +26,9 @@ from alphapose_ros.cli import (
     train,
     view,
 )
-from alphapose_ros.cli.endings import interruptible
+from alphapose_ros.cli.endings import exit_code, interruptible
 
 COMMANDS = (run, batch, node, view, play, predict, train, evaluate, models, bench, doctor)
-BAD_INPUT, INTERRUPTED, READER_LEFT = 2, 130, 141
 
 _EXAMPLES = """\
 examples:
@@ -70,33 +67,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     # A small file can promise a picture of gigabytes; OpenCV's own limit is four times as much.
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(1 << 28))
+    with interruptible(last=argv is None):
+        return exit_code(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
     args = build_parser().parse_args(argv)
     level = logging.DEBUG if args.verbose else logging.INFO
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
-    try:
-        with interruptible(last=argv is None):
-            code: int = args.handler(args)
-            sys.stdout.flush()  # here, where a reader that left is known
-            return code
-    except AlphaPoseError as error:
-        sys.stderr.write(f"alphapose-ros: {' '.join(str(error).split())}\n")
-        return BAD_INPUT
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == __package__.partition(".")[0]:
-            raise  # a file of this package is missing: a broken install, show where
-        sys.stderr.write(
-            f"alphapose-ros: the Python package {error.name!r} is not installed; "
-            "alphapose-ros doctor says how to get what is missing\n"
-        )
-        return BAD_INPUT
-    except BrokenPipeError:  # the reader, head for instance, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return READER_LEFT
-    except OSError as error:
-        if error.filename is None:  # not about a file: a bug or a broken machine, show where
-            raise
-        sys.stderr.write(f"alphapose-ros: {error.filename}: {error.strerror}\n")
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        sys.stderr.write("alphapose-ros: interrupted\n")
-        return INTERRUPTED
+    code: int = args.handler(args)
+    return code

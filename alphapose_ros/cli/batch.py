@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -13,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alphapose_ros.base.errors import ConfigError, InputError
-from alphapose_ros.cli.console import Commands, add_command, add_pipeline_options, say, table, warn
+from alphapose_ros.cli.console import (
+    Commands,
+    add_command,
+    add_pipeline_options,
+    say,
+    shows_bars,
+    table,
+    warn,
+)
 
 if TYPE_CHECKING:
     from alphapose_ros.batch.cluster import ClusterConfig
@@ -180,7 +187,7 @@ def _note(folder: BatchFolder, report: Progress | Row) -> None:
 @contextmanager
 def _bar(total: int, done: int, quiet: bool) -> Iterator[Any]:
     """A function that takes each report; a bar counts recordings and frames where one is seen."""
-    if quiet or not sys.stderr.isatty() or find_spec("tqdm") is None:
+    if not shows_bars(quiet=quiet):
         yield lambda report: None
         return
     from tqdm import tqdm

@@ -6,22 +6,45 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 Commands = Any  # argparse's sub-parsers have no public name
+STDOUT = "stdout"  # where a file's name stands in errors
 
 
 def say(text: str = "") -> None:
-    """One line on stdout."""
-    sys.stdout.write(text + "\n")
+    """One line on stdout.
+
+    Raises:
+        OSError: nobody reads any more, or the disk is full; the error names :data:`STDOUT`.
+    """
+    with _named():
+        print(text)
+
+
+def flush() -> None:
+    """Bring what was said to where stdout leads; raises as :func:`say`."""
+    if sys.stdout is not None:
+        with _named():
+            sys.stdout.flush()
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, STDOUT) from error
 
 
 def warn(text: str) -> None:
-    """One line on stderr."""
-    sys.stderr.write(f"alphapose-ros: {text}\n")
+    """One line on stderr. Where it can be told to nobody, nothing else suffers."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(f"alphapose-ros: {text}", file=sys.stderr)
 
 
 def table(rows: Sequence[Sequence[object]], header: Sequence[str] | None = None) -> str:
@@ -43,9 +66,15 @@ def table(rows: Sequence[Sequence[object]], header: Sequence[str] | None = None)
     return "\n".join(lines)
 
 
+def shows_bars(*, quiet: bool) -> bool:
+    """Whether somebody would see a progress bar, and tqdm is installed to draw it."""
+    watched = not quiet and sys.stderr is not None and sys.stderr.isatty()
+    return watched and find_spec("tqdm") is not None
+
+
 def progress(items: Iterable[T], *, total: int | None, unit: str, quiet: bool) -> Iterator[T]:
     """The items behind a progress bar, where stderr is a terminal and tqdm is installed."""
-    if quiet or not sys.stderr.isatty() or find_spec("tqdm") is None:
+    if not shows_bars(quiet=quiet):
         yield from items
         return
     from tqdm import tqdm
@@ -56,7 +85,7 @@ def progress(items: Iterable[T], *, total: int | None, unit: str, quiet: bool) -
 @contextmanager
 def ticking(unit: str, *, quiet: bool) -> Iterator[Callable[[], object]]:
     """A function to call after each piece of work, which a bar counts where one can be seen."""
-    if quiet or not sys.stderr.isatty() or find_spec("tqdm") is None:
+    if not shows_bars(quiet=quiet):
         yield lambda: None
         return
     from tqdm import tqdm

@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How commands end that write files: a signal waits for whole files, a full disk is one line."""
+"""How commands end: a signal waits for whole files, an error and a full disk are one line."""
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-from alphapose_ros.cli.console import warn
+from alphapose_ros.base.errors import AlphaPoseError
+from alphapose_ros.cli.console import STDOUT, flush, warn
 from alphapose_ros.front.insistence import insistence
+from alphapose_ros.io.part import DISK_FAULTS
 
-FAILED, TERMINATED = 1, 143
+FAILED, BAD_INPUT, INTERRUPTED, READER_LEFT, TERMINATED = 1, 2, 130, 141, 143
 
 
 class Interruption:
@@ -104,15 +108,60 @@ def signals_wait() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def full_disk_is_one_line() -> Iterator[None]:
-    """A disk that is full or broken ends the command with 1 and a line that names the file."""
-    from alphapose_ros.io.part import DISK_FAULTS
+def exit_code(command: Callable[[], int]) -> int:
+    """What a command ends with: its own code, or its error's, which is one line on stderr.
 
+    What was said last is brought to stdout here, where a reader that left and a disk that is full
+    are known; Python would do so too late for an exit code, and with a traceback.
+
+    Raises:
+        SystemExit: of argparse, or of a signal.
+    """
+    leaves: SystemExit | None = None
     try:
-        yield
+        code = _judged(command)
+    except SystemExit as end:
+        leaves, code = end, end.code if isinstance(end.code, int) else FAILED
+    unsaid = _judged(_flushed)
+    if leaves and not unsaid:
+        raise leaves
+    return code or unsaid
+
+
+def _judged(command: Callable[[], int]) -> int:
+    try:
+        return command()
+    except AlphaPoseError as error:
+        warn(" ".join(str(error).split()))
+        return BAD_INPUT
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == __package__.partition(".")[0]:
+            raise  # a file of this package is missing: a broken install, show where
+        warn(
+            f"the Python package {error.name!r} is not installed; "
+            "alphapose-ros doctor says how to get what is missing"
+        )
+        return BAD_INPUT
     except OSError as error:
-        if error.filename is None or error.errno not in DISK_FAULTS:
+        if error.filename == STDOUT:
+            _say_no_more()
+        if isinstance(error, BrokenPipeError):  # the reader, as head, has seen enough
+            return READER_LEFT
+        if error.filename is None:  # not about a file: a bug or a broken machine, show where
             raise
         warn(f"{error.filename}: {error.strerror}")
-        raise SystemExit(FAILED) from error
+        return FAILED if error.errno in DISK_FAULTS else BAD_INPUT
+    except KeyboardInterrupt:
+        warn("interrupted")
+        return INTERRUPTED
+
+
+def _flushed() -> int:
+    flush()
+    return 0
+
+
+def _say_no_more() -> None:
+    """What still waits for stdout goes nowhere, or Python would try again at its end."""
+    with suppress(OSError):  # not a file, as in tests
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 from alphapose_ros.base.errors import ConfigError, WeightsError
 from alphapose_ros.cli import models_export
-from alphapose_ros.cli.console import Commands, add_command, say, table, warn
+from alphapose_ros.cli.console import Commands, add_command, say, shows_bars, table, warn
 
 if TYPE_CHECKING:
     from alphapose_ros.registry.spec import ModelSpec
@@ -248,7 +246,7 @@ def _text(value: object) -> str:
 @contextmanager
 def _byte_bar(name: str, *, quiet: bool) -> Iterator[Callable[[int, int], object] | None]:
     """What to call with the bytes that are here, shown as a bar where one can be seen."""
-    if quiet or not sys.stderr.isatty() or find_spec("tqdm") is None:
+    if not shows_bars(quiet=quiet):
         yield None
         return
     from tqdm import tqdm

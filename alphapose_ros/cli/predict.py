@@ -18,7 +18,7 @@ from alphapose_ros.cli.console import (
     say,
     warn,
 )
-from alphapose_ros.cli.endings import full_disk_is_one_line, signals_wait
+from alphapose_ros.cli.endings import signals_wait
 
 if TYPE_CHECKING:
     from alphapose_ros.base.records import ImageArray, Poses
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     found: list[tuple[Image, Poses]] = []
     for image, poses in _estimate(args, images):
         found.append((image, to_skeleton(poses, skeleton) if skeleton else poses))
-    with full_disk_is_one_line(), signals_wait():
+    with signals_wait():
         _write(args.format, output, found)
     people = sum(len(poses) for _, poses in found)
     say(f"{people} people in {len(found)} images: {output}")

@@ -20,7 +20,7 @@ from alphapose_ros.cli.console import (
     table,
     warn,
 )
-from alphapose_ros.cli.endings import full_disk_is_one_line, signals_wait
+from alphapose_ros.cli.endings import signals_wait
 from alphapose_ros.cli.viewers import add_viewer_options, open_viewer, serve_until_interrupted
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def register(commands: Commands) -> None:
     parser.add_argument("source", metavar="SOURCE", help="what to look at, see below")
     outputs = parser.add_argument_group(
         "outputs, any of them",
-        "Video, lines and bag get their names when they are complete; a killed process leaves a "
+        "Files and bag get their names when they are complete; a killed process leaves a "
         ".part of each.",
     )
     outputs.add_argument("--video", metavar="FILE", help="annotated video, such as out.mp4")
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     if args.max_frames is not None and args.max_frames < 1:
         raise InputError(f"--max-frames: expected at least 1, got {args.max_frames}")
     statistics = RunStatistics()
-    with full_disk_is_one_line(), ExitStack() as looking:
+    with ExitStack() as looking:
         viewer = looking.enter_context(open_viewer(args)) if args.view else None
         with ExitStack() as stack:
             source = stack.enter_context(open_source(args.source, topic=args.topic))

@@ -95,11 +95,13 @@ def _watch(args: argparse.Namespace) -> int:
     if args.seconds is not None and not args.seconds > 0:
         raise InputError(f"--seconds: expected more than 0, got {args.seconds:g}")
     config, names = _node_config(args), NodeNames(remaps=parse_remaps(args.names))
+    recording: ViewerStream | None = None
     with stop_signals() as stop, ExitStack() as stack:
         streams: list[ViewerStream] = []
         viewer: ViewerProcess | None = None
         if args.rrd:
-            streams.append(stack.enter_context(ViewerStream(path=Path(args.rrd))))
+            recording = stack.enter_context(ViewerStream(path=Path(args.rrd)))
+            streams.append(recording)
         if not args.no_view:
             viewer = stack.enter_context(open_viewer(args))
             streams.append(stack.enter_context(ViewerStream(url=viewer.url)))
@@ -110,8 +112,8 @@ def _watch(args: argparse.Namespace) -> int:
 
         views = _listen(config, names, streams, over)
     say(_summary(views))
-    if args.rrd:
-        say(f"recording  {args.rrd}")
+    if recording is not None and not recording.empty:
+        say(f"recording  {recording.path}")
     return 0
 
 

@@ -14,6 +14,7 @@ from threading import Event
 
 from alphapose_ros.base.errors import AlphaPoseError, TransportError
 from alphapose_ros.cli.console import say, table, warn
+from alphapose_ros.cli.endings import exit_code
 from alphapose_ros.dds.participant import Participant
 from alphapose_ros.demo.clip import open_clip
 from alphapose_ros.demo.node_process import NodeProcess, private_environment, running_node
@@ -38,13 +39,15 @@ def main(arguments: list[str] | None = None) -> int:
     for name, level in _QUIET.items():
         os.environ.setdefault(name, level)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    return exit_code(lambda: _judged(args))
+
+
+def _judged(args: argparse.Namespace) -> int:
     try:
         return _demo(args)
     except AlphaPoseError as error:
         warn(str(error))
         return 1
-    except KeyboardInterrupt:  # while the clip is fetched; from then on it is an event
-        return 130
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -46,6 +46,15 @@ def new_part_file(path: Path, *, keep_suffix: bool = False) -> Path:
     return _first_free(part_names(path, keep_suffix=keep_suffix), make)
 
 
+def growing_place(path: Path) -> Path:
+    """Where the bytes of ``path`` go until it is complete: a part of one's own.
+
+    Pipes, devices and links are written in place.
+    """
+    in_place = path.is_symlink() or (path.exists() and not path.is_file())
+    return path if in_place else new_part_file(path)
+
+
 def new_part_folder(path: Path) -> Path:
     """Make the folder that ``path`` grows as; nobody else has it."""
     return _first_free(part_names(path), Path.mkdir)

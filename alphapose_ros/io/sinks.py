@@ -19,7 +19,7 @@ from alphapose_ros.base.boxes import xyxy_to_xywh
 from alphapose_ros.base.errors import InputError, SourceError, require
 from alphapose_ros.base.records import FrameResult, ImageArray, TrackState
 from alphapose_ros.io.closing import Closing
-from alphapose_ros.io.part import GrowingFile, new_part_file, publish
+from alphapose_ros.io.part import GrowingFile, growing_place, new_part_file, publish
 from alphapose_ros.io.source_base import INSTALL_OPENCV
 
 # H.264 plays everywhere but many OpenCV builds lack it; MPEG-4 part 2 is in all that have FFmpeg;
@@ -144,8 +144,7 @@ class JsonLinesWriter(Closing):
     def __init__(self, path: str | Path) -> None:
         self.path = self._final = Path(path)
         check_folder(self.path)
-        in_place = self.path.is_symlink() or (self.path.exists() and not self.path.is_file())
-        self._part = self.path if in_place else new_part_file(self.path)
+        self._part = growing_place(self.path)
         self._frames: dict[str, int] = {}
         self._file = GrowingFile(self._part, self.path)
         self._failed = self._closed = False

@@ -9,6 +9,7 @@ camera's frames from 0.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,8 +21,8 @@ from alphapose_ros.base.errors import InputError, require
 from alphapose_ros.base.records import Frame, FrameResult, Spatial, Tracks, TrackState
 from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.io.closing import Closing
-from alphapose_ros.io.sinks import check_folder
 from alphapose_ros.io.source_base import INSTALL_OPENCV
+from alphapose_ros.io.viewer_file import RecordingFile
 from alphapose_ros.io.viewer_layout import INSTALL_VIEWER, camera_path, entity, lay_out
 from alphapose_ros.output import palette, shapes
 
@@ -54,7 +55,8 @@ class ViewerStream(Closing):
     """Takes frames with their results, one camera or many, and sends them on.
 
     Args:
-        path: a recording to write; what has been written so far is readable at every moment.
+        path: a recording to write, replaced when complete; until then it grows as
+            ``out.rrd.part``, of which what has been written so far is readable at every moment.
         url: of a viewer to send to, see :mod:`alphapose_ros.io.viewer_process`.
 
     Raises:
@@ -66,7 +68,7 @@ class ViewerStream(Closing):
         if (path is None) == (not url):
             raise InputError("ViewerStream: expected a path or a viewer's address, one of both")
         self._rr = rerun()
-        self.path = path
+        self._file: RecordingFile | None = None
         self._recording: Any = self._open(path, url)
         self._frames: dict[str, int] = {}
         self._spaces: dict[str, bool] = {}
@@ -80,9 +82,12 @@ class ViewerStream(Closing):
 
         Raises:
             InputError: the stream was closed.
+            OSError: the disk is full; what was written before is in the recording's part.
         """
         if self._recording is None:
             raise InputError(f"{self.path or 'the viewer'}: already closed")
+        if self._file is not None:
+            self._file.check()
         header = result.header
         camera = camera_path(header.camera)
         number = self._frames.get(camera, -1) + 1
@@ -108,30 +113,44 @@ class ViewerStream(Closing):
             recording = self._rr.RecordingStream(APPLICATION)
             recording.connect_grpc(url)
             return recording
-        check_folder(path)
         # A file's table of contents stays in memory until its end: few chunks keep it short.
         batches = self._rr.ChunkBatcherConfig(
             flush_tick=timedelta(seconds=_FILE_TICK_S), flush_num_bytes=_FILE_BATCH
         )
         recording = self._rr.RecordingStream(APPLICATION, batcher_config=batches)
-        recording.save(path)
+        self._file = RecordingFile(path)
+        try:
+            recording.save(self._file.inlet)
+        finally:
+            self._file.opened()
         return recording
+
+    @property
+    def path(self) -> Path | None:
+        """Where a recording lies after closing; its part where the disk was full."""
+        return self._file.path if self._file is not None else None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there was no frame yet."""
+        return not self._frames
 
     def close(self) -> None:
         """Send what is left; a recording is complete then. A viewer that has left misses it.
 
+        Without any frame there is no recording.
+
         Raises:
-            InputError: the recording cannot be written.
+            OSError: the disk is full; see :meth:`write`.
         """
         if self._recording is None:
             return
         recording, self._recording = self._recording, None
-        try:
+        with suppress(RuntimeError, ValueError):  # late, or nobody is there any more
             recording.flush(timeout_sec=_FLUSH_S)
-        except (RuntimeError, ValueError) as error:  # the SDK has no kinds of its own
-            if self.path is not None:
-                raise InputError(f"{self.path}: cannot finish the recording: {error}") from error
         recording.disconnect()
+        if self._file is not None:
+            self._file.close(keep=not self.empty)
 
     def _log(self, path: str, *what: Any, static: bool = False) -> None:
         self._recording.log(path, *what, static=static)
