@@ -15,6 +15,7 @@ from plugin_packages import MAKER, Site
 import alphapose_ros.cli as cli
 from alphapose_ros.base.errors import ConfigError, InputError
 from alphapose_ros.base.records import Frame
+from alphapose_ros.cli import doctor
 from alphapose_ros.cli.train_pseudo import detector_config
 from alphapose_ros.config import PipelineConfig
 from alphapose_ros.detection.config import DETECTOR_NAMES, DetectorConfig
@@ -172,6 +173,34 @@ def test_a_command_says_it_in_one_line(
         "alphapose-ros: detector 'corner' of corner-detector 1.0 (broken:Corner) cannot be "
         "imported: ModuleNotFoundError: No module named 'no_such'"
     )
+
+
+def test_doctor_lists_them_and_says_what_is_wrong(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "PACKAGES", [])  # importing all of them takes ten seconds
+    monkeypatch.setattr("alphapose_ros.cli.models.verify_all", dict)
+    assert cli.main(["doctor"]) == 0
+    assert "detector" not in capsys.readouterr().out
+    site.install("corner-detector", {"corner": "corner_module:Corner"}, {"corner_module": MAKER})
+    site.install("many", {"blobs": "broken:make", "radar": "gone:make", "yolox": "sly:make"},
+                 {"broken": "import no_such_thing", "sly": "1 / 0"}, "0.3")  # fmt: skip
+    site.install("other", {"radar": "gone:make"})
+    assert cli.main(["doctor"]) == 0  # nobody else needs them
+    found = [line.split(maxsplit=3) for line in capsys.readouterr().out.splitlines()]
+    assert [words[2:] for words in found if words[1:2] == ["detector"]] == [
+        ["blobs", "of many 0.3, not usable: ModuleNotFoundError: No module named 'no_such_thing'"],
+        ["corner", "of corner-detector 1.0"],
+        ["radar", "of many 0.3, not usable: other 1.0 has one of the same name; uninstall one of "
+                  "them"],
+        ["radar", "of other 1.0, not usable: many 0.3 has one of the same name; uninstall one of "
+                  "them"],
+        ["yolox", "of many 0.3, not usable: its name is built in; a plugin needs one of its own"],
+    ]  # fmt: skip
+    assert [words[0] for words in found if words[1:2] == ["detector"]] == [
+        "--", "ok", "--", "--", "--"
+    ]  # fmt: skip
+    assert "sly" not in sys.modules  # what cannot be used is not run
 
 
 def test_a_teacher_of_pseudo_labels_may_be_one(site: Site) -> None:

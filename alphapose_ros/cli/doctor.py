@@ -13,10 +13,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 from alphapose_ros import __version__
+from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.cli.console import Commands, add_command, say, table
 from alphapose_ros.cli.node import installed_ros
 
 if TYPE_CHECKING:
+    from alphapose_ros.detection.plugins import Plugin
     from alphapose_ros.registry.spec import ModelSpec
 
 _VARIABLES = (
@@ -145,8 +147,8 @@ def register(commands: Commands) -> None:
     parser = add_command(
         commands,
         "doctor",
-        "What is installed, what is missing and how to get it. Ends with 1 when something that "
-        "every use needs is missing.",
+        "What is installed, what is missing and how to get it, and which detectors other packages "
+        "bring. Ends with 1 when something that every use needs is missing.",
     )
     parser.set_defaults(handler=run)
 
@@ -154,7 +156,9 @@ def register(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the report."""
     packages = [p for p in PACKAGES if p.module not in _ROS_PACKAGES or find_spec("rclpy")]
-    findings = [_python(), *map(_package, packages), _device(), _ros(), *_weights()]
+    findings = [
+        _python(), *map(_package, packages), _device(), _ros(), *_weights(), *_detectors()
+    ]  # fmt: skip
     say(f"alphapose_ros {__version__} on {platform.platform()}")
     marks = {True: "ok", False: "--"}
     rows = [
@@ -246,6 +250,31 @@ def _weights() -> list[Finding]:
         )
         for name, problem in problems.items()
     ]
+
+
+def _detectors() -> list[Finding]:
+    """Those that other packages bring."""
+    from alphapose_ros.detection.config import DETECTOR_NAMES
+    from alphapose_ros.detection.plugins import installed_plugins, refusal
+
+    plugins = installed_plugins()
+    found = []
+    for plugin in plugins:
+        problem = refusal(plugin, plugins, DETECTOR_NAMES) or _import_problem(plugin)
+        state = f"of {plugin.origin}" + (f", not usable: {problem}" if problem else "")
+        found.append(Finding(f"detector {plugin.name}", not problem, state))
+    return found
+
+
+def _import_problem(plugin: Plugin) -> str:
+    """What happens where it is asked for by its name; empty: nothing."""
+    try:
+        plugin.load()
+    except ConfigError as error:
+        cause = error.__cause__
+        text = f"{type(cause).__name__}: {cause}" if cause else str(error)
+        return " ".join(text.split())
+    return ""
 
 
 def _mending(spec: ModelSpec) -> str:
