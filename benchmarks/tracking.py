@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,14 +60,17 @@ def follow(step: Step, frames: Sequence[CrowdFrame]) -> Outcome:
 
 
 def compare(
-    config: CrowdConfig, seeds: Sequence[int], buffer_s: float, only: str
+    sequence: Callable[[int], Sequence[CrowdFrame]],
+    seeds: Sequence[int],
+    buffer_s: float,
+    only: str = "",
 ) -> dict[str, list[Outcome]]:
-    """Tracker -> its outcomes, one for each seed."""
+    """Tracker -> its outcomes, one for each seed, on what ``sequence`` makes of the seed."""
     out: dict[str, list[Outcome]] = {}
     makers = all_trackers(buffer_s)
     chosen = [name for name in makers if not only or name in only.split(",")]
     for seed in seeds:
-        frames = list(simulate(config, seed))
+        frames = sequence(seed)
         for name in list(chosen):
             try:
                 step = makers[name]()
@@ -158,8 +161,9 @@ def main() -> None:
         same_cosine=args.same,
         other_cosine=args.other,
     )
+    seeds = range(args.first, args.first + args.seeds)
     numbers = summarise(
-        compare(config, range(args.first, args.first + args.seeds), args.buffer, args.only)
+        compare(lambda seed: list(simulate(config, seed)), seeds, args.buffer, args.only)
     )
     print_table(numbers)
     if args.json:
