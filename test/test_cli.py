@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import subprocess
 import sys
@@ -182,6 +183,17 @@ def test_a_reader_that_leaves_ends_it_quietly(root: Path) -> None:
     )  # fmt: skip
     os.close(write)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_full_disk_is_one_line_whoever_met_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], images: Path
+) -> None:
+    def full(*args: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as write() does: it names no file
+
+    monkeypatch.setattr("alphapose_ros.cli.pipelines.make_pipeline", full)
+    assert cli.main(["run", str(images)]) == 1
+    assert capsys.readouterr().err == "alphapose-ros: No space left on device\n"
 
 
 def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch, images: Path) -> None:

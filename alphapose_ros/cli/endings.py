@@ -147,10 +147,11 @@ def _judged(command: Callable[[], int]) -> int:
             _say_no_more()
         if isinstance(error, BrokenPipeError):  # the reader, as head, has seen enough
             return READER_LEFT
-        if error.filename is None:  # not about a file: a bug or a broken machine, show where
+        full = error.errno in DISK_FAULTS
+        if error.filename is None and not full:  # a bug or a broken machine: show where
             raise
-        warn(f"{error.filename}: {error.strerror}")
-        return FAILED if error.errno in DISK_FAULTS else BAD_INPUT
+        warn(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror))
+        return FAILED if full else BAD_INPUT
     except KeyboardInterrupt:
         warn("interrupted")
         return INTERRUPTED
