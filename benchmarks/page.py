@@ -24,7 +24,8 @@ from typing import Any
 
 from _results import Plot, Results, Table, shown
 
-from alphapose_ros.base.errors import AlphaPoseError, InputError, require
+from alphapose_ros.base.errors import AlphaPoseError, InputError, MissingDependencyError
+from alphapose_ros.eval.panels import Panel, figure_of
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; }
@@ -34,7 +35,6 @@ th { border-bottom: 2px solid #888; } caption { text-align: left; font-weight: 6
 td:first-child, th:first-child { text-align: left; }
 .scroll { overflow-x: auto; } img { max-width: 520px; width: 100%; } code { font-size: 13px; }
 """
-_INCHES, _DPI = (5.6, 3.7), 120
 _LONG = 60  # characters that a single value may have in a table
 
 
@@ -134,30 +134,22 @@ def picture(plot: Plot) -> bytes:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    needed = {"needed_for": "the plots", "install": "pip install matplotlib, or give --no-plots"}
-    figure_room = require("matplotlib.figure", **needed)
-    ticker = require("matplotlib.ticker", **needed)
-    figure = figure_room.Figure(figsize=_INCHES, dpi=_DPI, layout="constrained")
-    axes = figure.subplots()
-    xs: list[float] = []
-    for name, (x, y) in plot.series.items():
-        heights = [float("nan") if value is None else value for value in y]
-        line = "--" if name.startswith("fit") else "-"
-        axes.plot(x, heights, line, marker="" if line == "--" else "o", markersize=4, label=name)
-        xs += [value for value in x if value not in xs]
-    for name, level in plot.limits.items():
-        axes.axhline(level, linestyle=":", color="#a22", label=f"{name} {level:g}")
-    if plot.log_x:
-        axes.set_xscale("log")
-    if len(xs) <= 8:
-        axes.set_xticks(xs, [f"{x:g}" for x in xs])
-        axes.xaxis.set_minor_locator(ticker.NullLocator())
-    axes.set(title=plot.title, xlabel=plot.x_label, ylabel=plot.y_label)
-    axes.set_ylim(bottom=0)
-    axes.grid(visible=True, alpha=0.3)
-    axes.legend(fontsize=8)
+    lines = {
+        name: (x, [float("nan") if value is None else value for value in y])
+        for name, (x, y) in plot.series.items()
+    }
+    panel = Panel(
+        plot.title,
+        plot.x_label,
+        plot.y_label,
+        lines,
+        shares=False,
+        marked=True,
+        levels=plot.limits,
+        log_x=plot.log_x,
+    )
     stream = io.BytesIO()
-    figure.savefig(stream, format="png")
+    figure_of([panel]).savefig(stream, format="png")
     return stream.getvalue()
 
 
@@ -203,7 +195,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise InputError("expected JSON files, got none")
         text, pictures = page(contents, plots=args.plots)
     except AlphaPoseError as error:
-        print(f"page: {error}", file=sys.stderr)
+        hint = "; --no-plots does without" if isinstance(error, MissingDependencyError) else ""
+        print(f"page: {error}{hint}", file=sys.stderr)
         return 1
     args.output.write_text(text, encoding="utf-8")
     if args.json:

@@ -43,6 +43,15 @@ def test_files(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "75.0" in out
 
 
+def test_a_plot(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib", reason="PLOTS NOT CHECKED: matplotlib is absent")
+    arguments = ["--truth", str(files / "gt.txt"), "--results", str(files / "out.txt")]
+    plot = files / "tracking.png"
+    assert main(["eval", "tracking", *arguments, "--plot", str(plot)]) == 0
+    assert plot.read_bytes()[:4] == b"\x89PNG"
+    assert f"plot: {plot}" in capsys.readouterr().out
+
+
 def test_folders_have_a_line_for_all(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for folder in ("truth", "results"):
         (files / folder).mkdir()

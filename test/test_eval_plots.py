@@ -14,7 +14,9 @@ from cli_stand_in import fails
 from alphapose_ros.base.errors import InputError, MissingDependencyError
 from alphapose_ros.eval.curves import precision_recall, reliability, share_above
 from alphapose_ros.eval.metrics import ImageMatches, average_precision
-from alphapose_ros.eval.plots import Panel, check_plot, draw, stage_panels
+from alphapose_ros.eval.panels import Panel, check_plot, draw
+from alphapose_ros.eval.plots import stage_panels, tracking_panels
+from alphapose_ros.eval.track_metrics import ALPHAS, MatchedFrame, count, measures
 
 
 def matches_of(rng: np.random.Generator, count: int) -> ImageMatches:
@@ -83,6 +85,23 @@ def test_stages_and_the_rest_are_bars() -> None:
     (panel,) = stage_panels(10.0, {"detect": 3.0, "pose": 5.0})
     assert panel.bars == {"detect": 3.0, "pose": 5.0, "rest": 2.0}
     assert stage_panels(7.0, {"detect": 8.0})[0].bars["rest"] == 0
+
+
+def test_tracking_is_a_curve_and_its_mistakes() -> None:
+    ids, alike = np.array([1, 2]), np.diag([0.9, 0.6])
+    swapped = [MatchedFrame(ids, np.array([7, 8 if k < 3 else 9]), alike) for k in range(6)]
+    counts = {"a": count(swapped)}
+    curves, mistakes = tracking_panels(counts)
+    for name, (x, y) in curves.lines.items():
+        np.testing.assert_array_equal(x, ALPHAS)
+        assert np.mean(y) == pytest.approx(measures(counts["a"])[name])
+    assert mistakes.bars["switches"] == 1
+    assert "12 boxes" in mistakes.title
+    both = {**counts, "b": counts["a"], "all sequences": counts["a"] + counts["a"]}
+    titles = [panel.title for panel in tracking_panels(both)]
+    assert titles[1:3] == ["HOTA of each sequence", "IDF1 of each sequence"]
+    assert titles[0].startswith("all sequences")
+    assert list(tracking_panels(both)[1].bars) == ["a", "b"]
 
 
 def panels() -> list[Panel]:

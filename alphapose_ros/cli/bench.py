@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     from alphapose_ros.cli.pipelines import make_pipeline
     from alphapose_ros.eval.bench_scene import three_people
     from alphapose_ros.eval.benchmark import run_benchmark
-    from alphapose_ros.eval.plots import check_plot, draw, stage_panels
+    from alphapose_ros.eval.panels import check_plot, draw
+    from alphapose_ros.eval.plots import stage_panels
     from alphapose_ros.io.sinks import check_folder
     from alphapose_ros.io.sources import read_image
 

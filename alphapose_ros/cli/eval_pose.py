@@ -52,7 +52,8 @@ def run_pose(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Repor
     numbers = measure(given)
     reports = [Report(title, numbers, measure_parts(given))]
     if args.plot:
-        from alphapose_ros.eval.plots import draw, pose_panels
+        from alphapose_ros.eval.panels import draw
+        from alphapose_ros.eval.plots import pose_panels
 
         draw(pose_panels(given, reports[0].parts), Path(args.plot), title)
         say(f"plot: {args.plot}")

@@ -66,13 +66,15 @@ def check_tracking(args: argparse.Namespace) -> None:
 
 def run_tracking(args: argparse.Namespace, config: PipelineConfig) -> dict[str, dict[str, float]]:
     """Measure and print; sequence -> its numbers."""
-    from alphapose_ros.eval.tracking import evaluate_tracking, read_sequences
+    from alphapose_ros.eval.track_metrics import measures
+    from alphapose_ros.eval.tracking import count_tracking, read_sequences
 
     if args.video:
         sequences = [_track(args, config)]
     else:
         sequences = read_sequences(Path(args.truth), Path(args.results))
-    numbers = evaluate_tracking(sequences, args.match)
+    counts = count_tracking(sequences, args.match)
+    numbers = {name: measures(each) for name, each in counts.items()}
     by = "boxes by IoU" if args.match == "boxes" else "poses by OKS"
     say(f"{args.truth}: identities, {by} 0.5; shares in per cent")
     rows = [
@@ -80,6 +82,12 @@ def run_tracking(args: argparse.Namespace, config: PipelineConfig) -> dict[str, 
         for name, row in numbers.items()
     ]
     say(table(rows, ["sequence", *_PERCENT, *_COUNTS.values()]))
+    if args.plot:
+        from alphapose_ros.eval.panels import draw
+        from alphapose_ros.eval.plots import tracking_panels
+
+        draw(tracking_panels(counts), Path(args.plot), f"{args.truth}: {by} 0.5")
+        say(f"plot: {args.plot}")
     return numbers
 
 

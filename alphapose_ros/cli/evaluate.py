@@ -47,7 +47,7 @@ examples:
   alphapose-ros eval detector --annotations val.json --images images/ --plot detector.png
   alphapose-ros eval jitter clip.mp4
   alphapose-ros eval tracking --truth gt.txt --results results.txt
-  alphapose-ros eval tracking clip.mp4 --truth gt.txt
+  alphapose-ros eval tracking clip.mp4 --truth gt.txt --plot tracking.png
 """
 
 
@@ -69,7 +69,7 @@ def register(commands: Commands) -> None:
     parser.add_argument("--json", metavar="FILE", help="write the numbers there too")
     parser.add_argument("--weights", metavar="FILE", help="weights to measure, as trained")
     parser.add_argument(
-        "--plot", metavar="FILE", help="pose, detector: draw curves and intervals (.png or .svg)"
+        "--plot", metavar="FILE", help="pose, detector, tracking: draw curves (.png or .svg)"
     )
     pose = parser.add_argument_group("pose")
     pose.add_argument(
@@ -128,10 +128,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     if args.plot:
-        from alphapose_ros.eval.plots import check_plot
+        from alphapose_ros.eval.panels import check_plot
 
-        if args.what not in ("pose", "detector"):
-            raise InputError(f"--plot: expected eval pose or eval detector, got {args.what}")
+        if args.what not in _PLOTTED:
+            raise InputError(f"--plot: expected eval {' or '.join(_PLOTTED)}, got {args.what}")
         check_plot(Path(args.plot))
     if args.what == "tracking":
         check_tracking(args)
@@ -203,7 +203,8 @@ def _detector(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Repo
         )
     title = f"{args.annotations}: person boxes"
     if args.plot:
-        from alphapose_ros.eval.plots import detector_panels, draw
+        from alphapose_ros.eval.panels import draw
+        from alphapose_ros.eval.plots import detector_panels
 
         draw(detector_panels(seen), Path(args.plot), title)
         say(f"plot: {args.plot}")
@@ -233,6 +234,7 @@ def _reid(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:
     return run_reid(args, config)
 
 
+_PLOTTED = ("pose", "detector", "tracking")
 _MEASURES: dict[str, Callable[[argparse.Namespace, PipelineConfig], Sequence[Report]]] = {
     "pose": _pose,
     "detector": _detector,

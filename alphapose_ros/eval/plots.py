@@ -1,50 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``eval --plot`` and ``bench --plot``: what the numbers come from, as one picture."""
+"""``eval --plot`` and ``bench --plot``: what the numbers come from, as panels of one picture."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from alphapose_ros.base.errors import InputError, require
-from alphapose_ros.eval.curves import FloatArray, precision_recall, reliability, share_above
+from alphapose_ros.eval.curves import precision_recall, reliability, share_above
 from alphapose_ros.eval.detection import FoundPeople, match_people
 from alphapose_ros.eval.gallery import person_scores
 from alphapose_ros.eval.metrics import THRESHOLDS
+from alphapose_ros.eval.panels import Panel
 from alphapose_ros.eval.parts import body_part, match_part
 from alphapose_ros.eval.placement import FINE_PARTS
 from alphapose_ros.eval.pose import Estimates, placed_joints, posed
+from alphapose_ros.eval.track_metrics import ALPHAS, Counts, by_threshold, measures
 
-_INSTALL = "pip install matplotlib"
-_INCHES, _DPI = (4.6, 3.6), 110
 _SHOWN = (0, 5)  # .50 and .75 of the thresholds
 _LEAST = 20  # joints in a bin of scores, or its share says nothing
 _PSEUDO = "pseudo_"
-_ENDINGS = (".png", ".svg", ".pdf")
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One plot: lines by name, or a bar per name with its interval.
-
-    Attributes:
-        title, x_label, y_label: words.
-        lines: name -> (x, y).
-        bars: name -> value. intervals: name -> its low and high end.
-        diagonal: draw y = x, where perfect scores would lie.
-    """
-
-    title: str
-    x_label: str
-    y_label: str = ""
-    lines: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
-    bars: Mapping[str, float] = field(default_factory=dict)
-    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    diagonal: bool = False
 
 
 def pose_panels(found: Estimates, parts: Mapping[str, Any]) -> list[Panel]:
@@ -72,46 +48,37 @@ def detector_panels(images: Sequence[FoundPeople]) -> list[Panel]:
     return [_precision_panel("person boxes", "IoU", [match_people(image) for image in images])]
 
 
+def tracking_panels(counts: Mapping[str, Counts]) -> list[Panel]:
+    """HOTA and its parts over the threshold, HOTA and IDF1 of each sequence, and the mistakes.
+
+    ``counts`` are of sequences by name; with several, the last are of all together.
+    """
+    *single, whole = counts
+    numbers = {name: measures(each) for name, each in counts.items()}
+    mistakes = ("misses", "false_positives", "switches", "fragmentations")
+    lines = {name: (ALPHAS, values) for name, values in by_threshold(counts[whole]).items()}
+    sequences = [
+        Panel(
+            f"{measure} of each sequence", measure, bars={n: numbers[n][measure] for n in single}
+        )
+        for measure in ("HOTA", "IDF1")
+        if single
+    ]
+    return [
+        Panel(f"{whole}: agreement over the threshold", "least similarity", "share", lines),
+        *sequences,
+        Panel(
+            f"{whole}: mistakes in {numbers[whole]['true_boxes']} boxes",
+            "number",
+            bars={_words(name): numbers[whole][name] for name in mistakes},
+        ),
+    ]
+
+
 def stage_panels(frame_ms: float, stages_ms: Mapping[str, float]) -> list[Panel]:
     """Milliseconds of a frame by stage; what no stage took is the rest."""
     rest = max(frame_ms - sum(stages_ms.values()), 0.0)
     return [Panel("where a frame's time goes", "ms", bars={**stages_ms, "rest": rest})]
-
-
-def check_plot(path: Path) -> None:
-    """Refuse before hours of work are done for it.
-
-    Raises:
-        InputError: a name that is not a picture's.
-        MissingDependencyError: matplotlib is not installed.
-    """
-    if path.suffix.lower() not in _ENDINGS:
-        raise InputError(f"{path}: expected a picture to write, {', '.join(_ENDINGS)}")
-    require("matplotlib.figure", needed_for="--plot", install=_INSTALL)
-
-
-def draw(panels: Sequence[Panel], path: Path, title: str = "") -> None:
-    """Write the panels in two columns.
-
-    Raises:
-        InputError: the file cannot be written, or see :func:`check_plot`.
-    """
-    check_plot(path)
-    room = require("matplotlib.figure", needed_for="--plot", install=_INSTALL)
-    columns = min(len(panels), 2)
-    rows = -(-len(panels) // columns)
-    size = _INCHES[0] * columns, _INCHES[1] * rows
-    figure = room.Figure(figsize=size, dpi=_DPI, layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for panel, axis in zip(panels, axes, strict=False):
-        _draw_panel(panel, axis)
-    for axis in axes[len(panels) :]:
-        axis.axis("off")
-    figure.suptitle(title, fontsize=9)
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot write the plot: {error}") from error
 
 
 def _precision_panel(title: str, measure: str, matches: Sequence[Any]) -> Panel:
@@ -158,37 +125,8 @@ def _reliability_panel(found: Estimates) -> Panel:
         "share of joints in place (similarity above 1/2)",
         lines,
         diagonal=True,
+        marked=True,
     )
-
-
-def _draw_panel(panel: Panel, axis: Any) -> None:
-    axis.set_title(panel.title, fontsize=10)
-    axis.set(xlabel=panel.x_label, ylabel=panel.y_label)
-    axis.grid(visible=True, alpha=0.3)
-    if panel.bars:
-        _draw_bars(panel, axis)
-        return
-    if panel.diagonal:
-        axis.plot([0, 1], [0, 1], ":", color="#888", linewidth=1)
-    for name, (x, y) in panel.lines.items():
-        axis.plot(x, y, marker="o" if panel.diagonal else "", markersize=3, label=name)
-    axis.set(xlim=(0, 1.01), ylim=(0, 1.02))
-    if panel.lines:
-        axis.legend(fontsize=8)
-
-
-def _draw_bars(panel: Panel, axis: Any) -> None:
-    places = np.arange(len(panel.bars))
-    values = np.array(list(panel.bars.values()))
-    axis.barh(places, values, height=0.6, color="#4a86c5")
-    for place, (name, value) in enumerate(panel.bars.items()):
-        low, high = panel.intervals.get(name, (value, value))
-        if high > low:
-            axis.plot([low, high], [place, place], color="#222", marker="|", linewidth=1.4)
-        axis.text(max(high, value), place, f"  {value:.3g}", va="center", fontsize=8)
-    axis.set_yticks(places, list(panel.bars))
-    axis.set_ylim(max(len(panel.bars), 3) - 0.5, -0.5)
-    axis.set_xlim(0, 1.18 * max([*values, *(high for _, high in panel.intervals.values()), 1e-9]))
 
 
 def _words(name: str) -> str:

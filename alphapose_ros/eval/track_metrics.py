@@ -95,16 +95,11 @@ def measures(counts: Counts) -> Measures:
     true = counts.hits + counts.misses
     found = counts.hits + counts.false
     identities = 2 * counts.id_hits + counts.id_misses + counts.id_false
-    detection = _share(
-        counts.alpha_hits, counts.alpha_hits + counts.alpha_misses + counts.alpha_false
-    )
-    association = _share(counts.association, counts.alpha_hits)
+    curves = by_threshold(counts)
     return {
         "MOTA": float(_share(counts.hits - counts.false - counts.switches, true)),
         "IDF1": float(_share(2 * counts.id_hits, identities)),
-        "HOTA": float(np.sqrt(detection * association).mean()),
-        "DetA": float(detection.mean()),
-        "AssA": float(association.mean()),
+        **{name: float(values.mean()) for name, values in curves.items()},
         "AssRe": float(_share(counts.association_recall, counts.alpha_hits).mean()),
         "AssPr": float(_share(counts.association_precision, counts.alpha_hits).mean()),
         "LocA": float(_location(counts).mean()),
@@ -122,6 +117,15 @@ def measures(counts: Counts) -> Measures:
         "mostly_lost": counts.mostly_lost,
         "true_boxes": true,
     }
+
+
+def by_threshold(counts: Counts) -> dict[str, FloatArray]:
+    """HOTA, DetA and AssA, (19,) each, at ``ALPHAS``; the measures are their means."""
+    detection = _share(
+        counts.alpha_hits, counts.alpha_hits + counts.alpha_misses + counts.alpha_false
+    )
+    association = _share(counts.association, counts.alpha_hits)
+    return {"HOTA": np.sqrt(detection * association), "DetA": detection, "AssA": association}
 
 
 def _share(part: FloatArray | float, whole: FloatArray | float) -> FloatArray:

@@ -78,16 +78,23 @@ SIMILARITIES: dict[str, Similarity] = {"boxes": box_similarity, "poses": pose_si
 def evaluate_tracking(
     sequences: Sequence[TrackSequence], similarity: str = "boxes"
 ) -> dict[str, Measures]:
-    """Name of each sequence -> its measures; with more than one, those of all together as well.
+    """:func:`count_tracking`, and what is reported of it."""
+    counted = count_tracking(sequences, similarity)
+    return {name: measures(counts) for name, counts in counted.items()}
+
+
+def count_tracking(
+    sequences: Sequence[TrackSequence], similarity: str = "boxes"
+) -> dict[str, Counts]:
+    """Name of each sequence -> its counts; with more than one, those of all together come last.
 
     Raises:
         InputError: poses are to be compared, and a truth with people has none.
     """
     counted = {each.name: _count(each, similarity) for each in sequences}
-    out = {name: measures(counts) for name, counts in counted.items()}
     if len(counted) > 1:
-        out[COMBINED] = measures(reduce(add, counted.values()))
-    return out
+        counted[COMBINED] = reduce(add, counted.values())
+    return counted
 
 
 def _count(sequence: TrackSequence, similarity: str) -> Counts:
