@@ -11,7 +11,6 @@ from strategies import poses, skeletons
 
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.keypoints import (
-    flip_keypoints,
     joint_similarity,
     map_keypoints,
     oks,
@@ -112,22 +111,6 @@ def test_nobody_matches_nobody() -> None:
     assert pairwise_oks(
         people, none, np.ones(3, np.float32), COCO17.sigmas, np.ones((3, 17), np.float32)
     ).shape == (3, 0)  # fmt: skip
-
-
-@given(st.data(), skeletons)
-def test_mirroring_twice_gives_the_person_back(data: st.DataObject, skeleton: Skeleton) -> None:
-    people = data.draw(poses(skeleton)).keypoints
-    before = people.copy()
-    back = flip_keypoints(flip_keypoints(people, 640, skeleton), 640, skeleton)
-    np.testing.assert_allclose(back, people, atol=1e-3)
-    np.testing.assert_array_equal(people, before)
-
-
-def test_the_mirror_maps_the_first_column_to_the_last() -> None:
-    person = np.zeros((17, 2), np.float32)
-    person[COCO17.index("left_wrist")] = (0, 7)
-    mirrored = flip_keypoints(person, 640, COCO17)
-    assert mirrored[COCO17.index("right_wrist")].tolist() == [639, 7]
 
 
 @given(poses(WHOLEBODY133))

@@ -20,7 +20,7 @@ from alphapose_ros.data.coco import read_image
 from alphapose_ros.data.degrade import degrade
 from alphapose_ros.data.faces import eyes_of, paste_face
 from alphapose_ros.data.people import People, read_people
-from alphapose_ros.data.pose_samples import PoseSamples, SetSpec, as_input, trusted
+from alphapose_ros.data.pose_samples import PoseSamples, SetSpec, trusted
 
 STILL = replace(AugmentConfig().scaled(0), flip_probability=0, face_probability=0)
 DOTS = {"left_shoulder": (255, 0, 0), "right_shoulder": (0, 255, 0), "nose": (0, 0, 255),
@@ -299,13 +299,6 @@ def test_a_set_without_people_is_refused(tmp_path: Path) -> None:
     for sets, faces in (([], None), ([(nobody, 1.0)], None), ([(some, 1.0)], nobody)):
         with pytest.raises(InputError, match="training sets"):
             PoseSamples(sets, faces, STILL, seed=0)
-
-
-def test_pixels_become_inputs() -> None:
-    images = torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 2, 1).expand(1, 4, 2, 3)
-    out = as_input(images, "cpu")
-    assert out.shape == (1, 3, 4, 2)
-    assert out[0, 0, 0].tolist() == [-1, 1]
 
 
 @pytest.mark.parametrize(

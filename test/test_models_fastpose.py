@@ -19,7 +19,6 @@ from alphapose_ros.models.fastpose import (
     FastPose,
     FastPoseHead,
     fastpose_duc_resnet,
-    fastpose_mobilenet,
     fastpose_resnet,
 )
 from alphapose_ros.models.resnet import Bottleneck, ResNet
@@ -111,17 +110,6 @@ def test_output_convolution_starts_as_almost_nothing() -> None:
     assert layer.weight.std().item() == pytest.approx(1e-3, rel=0.02)
     assert layer.bias is not None
     assert not layer.bias.any()
-
-
-def test_light_trunk_under_the_same_head() -> None:
-    network = fastpose_mobilenet(num_joints=136, mid_dim=64, conv_dim=32).eval()
-    trunk = 2_223_872  # MobileNetV2 without its classifier
-    duc = 320 * 256 * 9 + 2 * 256 + 64 * 128 * 9 + 2 * 128
-    head = duc + 32 * 136 * 9 + 136
-    assert sum(p.numel() for p in network.parameters()) == trunk + head
-    with torch.inference_mode():
-        assert network(torch.zeros(2, 3, 256, 192)).shape == (2, 136, 64, 48)
-        assert network(torch.zeros(0, 3, 256, 192)).shape == (0, 136, 64, 48)
 
 
 @pytest.mark.parametrize(

@@ -66,73 +66,27 @@ def test_scores_of_heatmap_networks_are_cut() -> None:
     assert (teacher.weights == 1).all()
 
 
-@pytest.mark.parametrize("tail_cut", [0.0, 0.3])
-def test_whoever_agrees_with_the_teacher_has_nothing_to_learn(tail_cut: float) -> None:
-    loss = PoseLoss(HALPE136, PoseLossConfig(tail_cut=tail_cut, sikr=0.0))
-    student = maps().requires_grad_()
-    terms = loss.distill(student, SoftTargets.from_logits(student, tail_cut=tail_cut))
-    for name in ("loss", "heatmap", "sikr", "pixels"):
-        assert abs(terms[name].item()) < 1e-5
-    (gradient,) = torch.autograd.grad(terms["loss"], student)
-    assert gradient.abs().max() < 1e-6
-    other = SoftTargets.from_logits(maps(seed=1), tail_cut=tail_cut)
-    assert loss.distill(student, other)["heatmap"] > 0.1  # a divergence: never below 0
-
-
-def test_the_map_term_is_a_divergence() -> None:
-    student, taught = maps(1), maps(1, seed=5)
-    terms = PoseLoss(HALPE136, PoseLossConfig()).distill(
-        student, SoftTargets.from_logits(taught, torch.arange(K)[None] == 4)
-    )
-    p, q = taught[0, 4].double().sigmoid(), student[0, 4].double().sigmoid()
-    divergence = p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()
-    assert terms["heatmap"].item() == pytest.approx(divergence.sum().item() / 50, rel=1e-5)
-
-
-@pytest.mark.parametrize("kind", ["heatmap", "combined"])
-def test_squared_errors_are_taken_against_the_teachers_raw_maps(kind: str) -> None:
-    first = 26 if kind == "combined" else K
-    student, taught = maps(), maps(seed=5)
-    found = PoseLoss(HALPE136, PoseLossConfig.original(kind)).distill(
-        student, SoftTargets.from_logits(taught)
-    )
-    wanted = 0.5 * ((student - taught)[:, :first] ** 2).mean()
-    torch.testing.assert_close(found["heatmap"], wanted)
-
-
-def test_teachers_decode_as_the_decoder_does() -> None:
-    teacher = SoftTargets.from_logits(maps().bfloat16(), tail_cut=0.3, window=2.0)
-    points, scores = SikrDecoder(tail_cut=0.3, window=2.0)(maps().bfloat16().float())
-    torch.testing.assert_close(teacher.points, 4 * points, rtol=1e-4, atol=1e-4)
-    assert torch.equal(teacher.scores, scores)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("people", [0, 2])
 def test_a_mask_of_nobody_is_a_zero_with_a_zero_gradient(kind: str, people: int) -> None:
     loss = PoseLoss(HALPE136, PoseLossConfig(kind=kind))
     student = maps(people).requires_grad_()
     nobody = torch.zeros((people, K), dtype=torch.bool)
-    for teacher in (
-        SoftTargets.from_logits(maps(people), nobody),
-        SoftTargets.from_points(torch.full((people, K, 2), torch.nan), nobody.float(), nobody),
-    ):
-        terms = loss.distill(student, teacher)
-        assert {name: value.item() for name, value in terms.items()} == dict.fromkeys(terms, 0.0)
-        assert (torch.autograd.grad(terms["loss"], student)[0] == 0).all()
+    nowhere = torch.full((people, K, 2), torch.nan)
+    terms = loss.distill(student, SoftTargets.from_points(nowhere, nobody.float(), nobody))
+    assert {name: value.item() for name, value in terms.items()} == dict.fromkeys(terms, 0.0)
+    assert (torch.autograd.grad(terms["loss"], student)[0] == 0).all()
 
 
 def test_no_gradient_reaches_the_teacher() -> None:
-    taught, points = maps(seed=1).requires_grad_(), places()[0].requires_grad_()
-    for teacher in (
-        SoftTargets.from_logits(taught),
-        SoftTargets.from_points(points, points[..., 0]),
-    ):
-        assert not any(t.requires_grad for t in vars(teacher).values() if t is not None)
+    points = places()[0].requires_grad_()
+    teacher = SoftTargets.from_points(points, points[..., 0])
+    assert not any(t.requires_grad for t in vars(teacher).values())
 
 
 def test_a_student_follows_its_teacher() -> None:
-    teacher = SoftTargets.from_logits(maps(1, seed=7))
+    points, scores = SikrDecoder()(maps(1, seed=7))
+    teacher = SoftTargets.from_points(4 * points, scores)
     loss, student = PoseLoss(HALPE136, PoseLossConfig()), torch.zeros(1, K, *MAP)
     first = loss.distill(student, teacher)
     for _ in range(30):
@@ -140,13 +94,13 @@ def test_a_student_follows_its_teacher() -> None:
         last = loss.distill(student, teacher)
         (gradient,) = torch.autograd.grad(last["loss"], student)
         student = student.detach() - 0.1 * gradient.sign()
-    assert last["heatmap"] < 0.3 * first["heatmap"]
+    assert last["heatmap"] < 0.9 * first["heatmap"]
     assert last["pixels"] < 0.5 * first["pixels"]
 
 
-@pytest.mark.parametrize("name", ["points", "scores", "weights", "logits"])
+@pytest.mark.parametrize("name", ["points", "scores", "weights"])
 def test_targets_of_another_shape_are_refused(name: str) -> None:
-    teacher = SoftTargets.from_logits(maps())
+    teacher = SoftTargets.from_points(places()[0], torch.ones(2, K))
     wrong = replace(teacher, **{name: getattr(teacher, name)[:, 1:]})
     with pytest.raises(InputError, match=rf"teacher.s {name}: expected \(2, 136.*got \(2, 135"):
         PoseLoss(HALPE136, PoseLossConfig()).distill(maps(), wrong)

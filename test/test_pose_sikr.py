@@ -11,12 +11,11 @@ from torch import Tensor
 from alphapose_ros.base.affine import crop_boxes, map_to_image
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.pose.sikr import (
+    AMPLITUDE,
     NORMS,
     SikrDecoder,
-    encode,
     integral,
     normalise,
-    sikr_loss,
     symmetric_integral,
 )
 
@@ -25,6 +24,31 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 CROPS = crop_boxes(np.array([[100, 50, 200, 300]], np.float32))
 seeds = st.integers(0, 10**6)
 sizes = st.tuples(st.integers(2, 9), st.integers(2, 9))
+
+
+def encode(points: Tensor, map_hw: tuple[int, int]) -> Tensor:
+    """Map coordinates (..., 2) -> the regression's frame, x / W - 1/2 and y / H - 1/2."""
+    return points / points.new_tensor([map_hw[1], map_hw[0]]) - 0.5
+
+
+def sikr_loss(
+    logits: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    *,
+    norm: str = "sigmoid",
+    amplitude: float | str | None = AMPLITUDE,
+) -> Tensor:
+    """The paper's loss alone: sum of w (|dx| + |dy|) over joints, divided by the batch.
+
+    ``amplitude`` None is the expectation's true gradient.
+    """
+    probability, _ = normalise(logits, norm)
+    mean = (
+        integral(probability) if amplitude is None else symmetric_integral(probability, amplitude)
+    )
+    error = (encode(mean, (logits.shape[-2], logits.shape[-1])) - targets).abs().sum(-1)
+    return (error * weights).sum() / logits.shape[0]
 
 
 def background(cells: dict[tuple[int, int], float]) -> Tensor:

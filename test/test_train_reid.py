@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alphapose_ros.base.errors import ConfigError, InputError, WeightsError
-from alphapose_ros.models.reid import ReidNet, reid_net_of
+from alphapose_ros.models.reid import ReidNet
 from alphapose_ros.reid.factory import load_reid
 from alphapose_ros.train import reid as trainer
 from alphapose_ros.train.loop import Run
-from alphapose_ros.train.reid import export_running, read_identities, train_reid
+from alphapose_ros.train.reid import read_identities, train_reid
 from alphapose_ros.train.reid_config import ReidTrainConfig
 from alphapose_ros.train.reid_losses import (
     batch_hard_triplet,
@@ -157,8 +157,6 @@ def test_an_interrupted_run_ends_bit_equal(
     with pytest.raises(KeyboardInterrupt):
         train_reid(halved)
     assert load_checkpoint(tmp_path / "halved" / "checkpoint.pt")["step"] == 2
-    running = load_tensors(export_running(tmp_path / "halved"))  # usable at any time
-    assert reid_net_of(running).dim == 12
     continued = load_tensors(train_reid(halved))
     assert steps == [1, 2, 3, 3, 4]
     for key, value in load_tensors(whole).items():
@@ -211,8 +209,6 @@ def test_sets_and_options_are_checked(tmp_path: Path) -> None:
         ReidTrainConfig()
     with pytest.raises(ConfigError, match="views"):
         ReidTrainConfig(identities=["a"], views=1)
-    with pytest.raises(WeightsError, match="checkpoint"):
-        export_running(tmp_path)
 
 
 def test_formats_are_told_by_what_they_name(

@@ -50,13 +50,6 @@ def pairwise_oks(
     return oks(first[:, None], second[None], areas[:, None], sigmas, valid[:, None])
 
 
-def flip_keypoints(keypoints: FloatArray, width: float, skeleton: Skeleton) -> FloatArray:
-    """(..., K, 2) px in the mirror image: x is width - 1 - x, left and right change places."""
-    out = keypoints[..., skeleton.flip_permutation, :].copy()
-    out[..., 0] = width - 1 - out[..., 0]
-    return out
-
-
 def map_keypoints(
     keypoints: FloatArray, scores: FloatArray, source: Skeleton, target: Skeleton
 ) -> tuple[FloatArray, FloatArray]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -192,8 +191,3 @@ class PoseSamples(Dataset[dict[str, Tensor]]):
 def one_thread(_: int) -> None:
     """A loader's worker must not start OpenCV threads of its own on a small machine."""
     cv2.setNumThreads(0)
-
-
-def as_input(images: Tensor, device: Any) -> Tensor:
-    """(B, h, w, 3) uint8 -> (B, 3, h, w) float32 in [-1, 1]."""
-    return images.to(device).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)

@@ -125,19 +125,6 @@ def save_checkpoint(network: nn.Module, info: CheckpointInfo, path: str | Path) 
         raise WeightsError(f"{path}: cannot be written: {error}") from error
 
 
-def convert_checkpoint(
-    source: str | Path, target: str | Path, *, decode: str = "auto"
-) -> CheckpointInfo:
-    """Read a checkpoint and write it as safetensors that states how it is used.
-
-    Raises:
-        AlphaPoseError: as :func:`load_checkpoint` and :func:`save_checkpoint` say.
-    """
-    network, info = load_checkpoint(source, decode=decode)
-    save_checkpoint(network, info, target)
-    return info
-
-
 def _network_of(architecture: Architecture, state: State) -> nn.Module:
     if architecture.family == LIGHT:
         return load_light_state(state)

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from alphapose_ros.base.affine import INPUT_HW
 from alphapose_ros.base.errors import require
 from alphapose_ros.models.onnx_folding import fold_padding
 
@@ -129,31 +128,6 @@ def with_metadata(graph: bytes, values: Mapping[str, Any]) -> bytes:
     onnx.helper.set_model_props(model, {METADATA: json.dumps(values)})
     content: bytes = model.SerializeToString()
     return content
-
-
-def export_onnx(
-    module: nn.Module,
-    path: str | Path,
-    *,
-    input_hw: tuple[int, int] = INPUT_HW,
-    opset: int = OPSET,
-    dtype: torch.dtype = torch.float32,
-) -> None:
-    """Write ``module`` (a :class:`DecodedPose`, say) as ONNX with a dynamic batch, N = 0 included.
-
-    Args:
-        module: crops (N, 3, H, W) -> (keypoints, scores); put into eval mode for the export.
-        path: of the file to write.
-        input_hw: size of the crops, fixed in the graph.
-        opset: version of the ONNX operators.
-        dtype: of the crops, ``torch.uint8`` to move a quarter of the bytes.
-
-    Raises:
-        MissingDependencyError: the package onnx is not installed.
-    """
-    device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    crops = torch.zeros((2, 3, *input_hw), dtype=dtype, device=device)
-    Path(path).write_bytes(onnx_bytes(module, crops, opset=opset))
 
 
 def _tracing() -> dict[str, Any]:

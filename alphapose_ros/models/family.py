@@ -16,7 +16,7 @@ from alphapose_ros.models.resnet import BLOCKS
 from alphapose_ros.models.simplepose import SimplePose
 from alphapose_ros.models.state import State
 
-FASTPOSE, FASTPOSE_DUC, SIMPLEPOSE, HRNET, LIGHT = FAMILIES = (
+FASTPOSE, FASTPOSE_DUC, SIMPLEPOSE, HRNET, LIGHT = (
     "fastpose", "fastpose_duc", "simplepose", "hrnet", "light",
 )  # fmt: skip
 EXPECTED = (

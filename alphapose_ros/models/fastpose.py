@@ -12,7 +12,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from alphapose_ros.base.errors import ConfigError, require
+from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.models.layers import DUC, output_convolution, shuffle_then_convolve
 from alphapose_ros.models.resnet import ResNet
 
@@ -89,22 +89,6 @@ def fastpose_duc_resnet(
     """FastPose-DUC; the published ResNet-50 has ``unshuffle``, the ResNet-152 has not."""
     trunk = ResNet(depth, se=se, unshuffle=unshuffle)
     return FastPose(trunk, FastPoseDUCHead(trunk.out_channels, num_joints))
-
-
-def fastpose_mobilenet(*, num_joints: int, mid_dim: int = 256, conv_dim: int = 128) -> FastPose:
-    """The head on torchvision's MobileNetV2 (1280 channels at stride 32), for small machines.
-
-    Raises:
-        MissingDependencyError: torchvision is not installed.
-    """
-    models = require(
-        "torchvision.models",
-        needed_for="FastPose on MobileNetV2",
-        install="pip install torchvision, in the version that belongs to the installed torch",
-    )
-    trunk = models.mobilenet_v2(weights=None).features
-    head = FastPoseHead(1280, num_joints, mid_dim=mid_dim, conv_dim=conv_dim)
-    return FastPose(trunk, head)
 
 
 def _check_channels(in_channels: int) -> None:

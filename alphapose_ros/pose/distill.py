@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from alphapose_ros.base.affine import STRIDE
 from alphapose_ros.base.errors import InputError
-from alphapose_ros.pose.sikr import integral, normalise
 
 
 @dataclass(frozen=True)
@@ -22,13 +20,11 @@ class SoftTargets:
         scores: (B, K) in [0, 1]: weight of the coordinate and height of the heatmap, so that a
             student becomes unsure where its teacher is.
         weights: (B, K), 0 for joints that the teacher does not teach.
-        logits: (B, K, H, W) raw maps of the teacher, or None: Gaussians at the points.
     """
 
     points: Tensor
     scores: Tensor
     weights: Tensor
-    logits: Tensor | None = None
 
     @classmethod
     def from_points(
@@ -41,41 +37,20 @@ class SoftTargets:
         weights = torch.ones_like(scores) if mask is None else mask.to(scores.dtype)
         return cls(points.detach(), scores.detach().clamp(0, 1), weights)
 
-    @classmethod
-    def from_logits(
-        cls,
-        logits: Tensor,
-        mask: Tensor | None = None,
-        *,
-        tail_cut: float = 0.0,
-        window: float = 0.0,
-    ) -> SoftTargets:
-        """Targets of the maps (B, K, H, W) of a SIKR network, decoded as :func:`sikr.normalise`.
-
-        Its maps are taught as they are, beside the points.
-        """
-        maps = logits.detach().float()
-        with torch.autocast(maps.device.type, enabled=False):
-            probability, scores = normalise(maps, tail_cut=tail_cut, window=window)
-            points = integral(probability) * STRIDE
-        weights = torch.ones_like(scores) if mask is None else mask.to(scores.dtype)
-        return cls(points, scores, weights, maps)
-
     def check(self, student: Tensor) -> None:
         """Whether these are targets for a student's logits (B, K, H, W).
 
         Raises:
-            InputError: joints or maps of another shape.
+            InputError: joints of another shape.
         """
         joints = student.shape[:2]
         wanted = {
             "points": (self.points, (*joints, 2)),
             "scores": (self.scores, joints),
             "weights": (self.weights, joints),
-            "logits": (self.logits, student.shape),
         }
         for name, (value, shape) in wanted.items():
-            if value is not None and value.shape != torch.Size(shape):
+            if value.shape != torch.Size(shape):
                 raise InputError(
                     f"teacher's {name}: expected {tuple(shape)}, got {tuple(value.shape)}"
                 )

@@ -39,7 +39,6 @@ class _Joints:
     weight: Tensor  # (M,) of both terms
     certainty: Tensor  # (M,) of the coordinate alone, and height of the Gaussian
     pseudo: Tensor  # (M,) bool: label 1
-    taught: Tensor | None  # (M, H, W) a teacher's logits, instead of Gaussians
 
     def __getitem__(self, chosen: Tensor) -> _Joints:
         return _Joints(
@@ -49,7 +48,6 @@ class _Joints:
             self.weight[chosen],
             self.certainty[chosen],
             self.pseudo[chosen],
-            None if self.taught is None else self.taught[chosen],
         )
 
     @property
@@ -104,20 +102,17 @@ class PoseLoss:
         weight = torch.where(pseudo, self.config.pseudo, 1.0).to(maps)
         where = points[rows, joint] / STRIDE
         ones = torch.ones_like(weight)
-        return self._terms(_Joints(maps, where, joint, weight, ones, pseudo, None), len(logits))
+        return self._terms(_Joints(maps, where, joint, weight, ones, pseudo), len(logits))
 
     def distill(self, logits: Tensor, teacher: SoftTargets) -> Mapping[str, Tensor]:
         """The same terms against what a teacher says, to be added with a weight of its own.
 
-        A heatmap term of cross entropy is less the teacher's entropy: 0 for whoever agrees.
-
         Raises:
-            InputError: the teacher's joints or maps are of another shape than the logits.
+            InputError: the teacher's joints are of another shape than the logits.
         """
         teacher.check(logits)
         rows, joint = teacher.weights.nonzero(as_tuple=True)
         maps = _wide(logits[rows, joint])
-        taught = None if teacher.logits is None else teacher.logits[rows, joint].to(maps)
         joints = _Joints(
             maps,
             teacher.points[rows, joint] / STRIDE,
@@ -125,7 +120,6 @@ class PoseLoss:
             teacher.weights[rows, joint].to(maps),
             teacher.scores[rows, joint].to(maps),
             torch.zeros_like(joint, dtype=torch.bool),
-            taught,
         )
         return self._terms(joints, len(logits))
 
@@ -170,21 +164,11 @@ class PoseLoss:
             target, drawn = self._original_targets(joints)
             share = 0.5 / (max(1, self._first) * maps.shape[-1] * maps.shape[-2])
             return ((maps - target) ** 2).sum((-2, -1)) * drawn * share
-        if joints.taught is None:
-            target = self._gaussians(joints)
-        else:
-            target = joints.taught.sigmoid() if self._probable else joints.taught
-        if not self._probable:
+        target = self._gaussians(joints)
+        if self.config.norm == "divide_sum":  # maps are a confidence, not its logits
             return ((maps - target) ** 2).sum((-2, -1)) / 50
         losses = functional.binary_cross_entropy_with_logits(maps, target, reduction="none")
-        if joints.taught is not None:
-            losses = losses - torch.special.entr(target) - torch.special.entr(1 - target)
         return losses.sum((-2, -1)) / 50
-
-    @property
-    def _probable(self) -> bool:
-        """Whether maps are logits of a confidence, not the confidence itself."""
-        return self.config.norm != "divide_sum"
 
     def _gaussians(self, joints: _Joints) -> Tensor:
         """Targets (M, H, W) at the exact places, empty for joints outside the crop."""
@@ -199,8 +183,6 @@ class PoseLoss:
     def _original_targets(self, joints: _Joints) -> tuple[Tensor, Tensor]:
         """Targets (M, H, W) around the nearest cell, and 0 (M,) where none touches the map."""
         ones = torch.ones_like(joints.weight)
-        if joints.taught is not None:
-            return joints.taught, ones
         size_hw = joints.maps.shape[-2], joints.maps.shape[-1]
         target, drawn = encode_heatmaps(joints.where, ones, size_hw, sigma=self.config.sigma)
         return target * joints.certainty[:, None, None], drawn

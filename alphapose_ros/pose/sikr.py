@@ -139,36 +139,6 @@ class _SymmetricSum(torch.autograd.Function):
         return ctx.amplitude * sign * grads[0][..., None], None
 
 
-def encode(points: Tensor, map_hw: tuple[int, int]) -> Tensor:
-    """Map coordinates (..., 2) -> the regression's frame, x / W - 1/2 and y / H - 1/2."""
-    return points / points.new_tensor([map_hw[1], map_hw[0]]) - 0.5
-
-
-def sikr_loss(
-    logits: Tensor,
-    targets: Tensor,
-    weights: Tensor,
-    *,
-    norm: str = "sigmoid",
-    amplitude: float | str | None = AMPLITUDE,
-) -> Tensor:
-    """L1 joint regression: sum of w (|dx| + |dy|) over joints, divided by the batch.
-
-    Args:
-        logits: (B, K, H, W).
-        targets: (B, K, 2) in the frame of :func:`encode`.
-        weights: (B, K), 0 for joints without a label.
-        norm: see :func:`normalise`.
-        amplitude: see :func:`symmetric_integral`; None for the expectation's true gradient.
-    """
-    probability, _ = normalise(logits, norm)
-    mean = (
-        integral(probability) if amplitude is None else symmetric_integral(probability, amplitude)
-    )
-    error = (encode(mean, (logits.shape[-2], logits.shape[-1])) - targets).abs().sum(-1)
-    return (error * weights).sum() / logits.shape[0]
-
-
 class SikrDecoder(nn.Module):
     """(N, K, H, W) logits -> (N, K, 2) x, y in map units and (N, K) scores; exports with the net.
 

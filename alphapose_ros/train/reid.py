@@ -56,7 +56,7 @@ from alphapose_ros.train.reid_losses import (
     classification,
     supervised_contrast,
 )
-from alphapose_ros.weights import load_checkpoint, load_tensors, save_tensors
+from alphapose_ros.weights import load_tensors, save_tensors
 
 log = logging.getLogger(__name__)
 
@@ -115,22 +115,6 @@ def _train(config: ReidTrainConfig, world: World) -> Path:
         _write(run.average.state, finished)
     world.wait()
     return finished
-
-
-def export_running(folder: Path) -> Path:
-    """The average weights of a run that is still going, as ``reid.safetensors`` in its folder.
-
-    Raises:
-        WeightsError: no checkpoint of such a run lies there.
-    """
-    path = folder / "checkpoint.pt"
-    if not path.is_file():
-        raise WeightsError(f"{path}: expected a checkpoint, there is none")
-    state = load_checkpoint(path)
-    if not isinstance(state, dict) or "average" not in state:
-        raise WeightsError(f"{path}: expected a checkpoint of train reid")
-    _write(state["average"], folder / FINISHED)
-    return folder / FINISHED
 
 
 def read_identities(text: str) -> tuple[Sightings, float]:
