@@ -88,10 +88,11 @@ def test_networks_are_put_back_when_the_pipeline_fails():
 
 
 def test_reid_is_one_of_the_networks():
+    from alphapose_ros.reid.config import ReidConfig
     from alphapose_ros.reid.embedder import Embedder, ReidNetwork
 
     pipeline, network = FakePipeline(), Network()
-    pipeline.embedder = Embedder(ReidNetwork(network, (8, 4), 3, guided=False), config=None)
+    pipeline.embedder = Embedder(ReidNetwork(network, (8, 4), 3, guided=False), ReidConfig())
     with NetworkTap(pipeline) as tap:
         pipeline.embedder.network.run("crops")
         assert tap.called == ["reid"]
