@@ -95,7 +95,7 @@ def nano() -> Subject:
     """The bundled network with its own decoding."""
     decoded, info, skeleton = decoded_network(resolve(POSE_NANO), PoseConfig())
     sikr = decoded.decode
-    decoding = Decoding("sikr", sikr.tail_cut, sikr.window, tuple(untaught_joints(info)))
+    decoding = Decoding("sikr", sikr.tail_cut, sikr.window, tuple(untaught_joints(info, skeleton)))
     return Subject(decoded, skeleton, decoding, tuple(info.mean), tuple(info.std))
 
 

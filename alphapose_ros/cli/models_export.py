@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _DECODE_HELP = "how its maps become joints: heatmap, sikr or combined (default: as it says)"
 _EXPORT_EPILOG = """\
 The graph takes RGB crops (pose) or letterboxed images (detector) of 0..255, decoding included, and
-carries what this package needs to run it: pose.weights: OUT, or detector.name: onnx with
-detector.weights: OUT.
+carries what this package needs to run it, a skeleton of your own too: pose.weights: OUT, or
+detector.name: onnx with detector.weights: OUT.
 """
 
 
@@ -126,6 +126,7 @@ def _graph(what: str, config: PipelineConfig) -> tuple[bytes, dict[str, Any]]:
         image = torch.zeros((1, 3, detector.input_height, detector.input_width))
         about: dict[str, Any] = {"task": "detection", "network": detector.name}
         return onnx_bytes(network, image, DETECTOR_GRAPH), about
+    from alphapose_ros.models.stored_skeleton import described_skeleton
     from alphapose_ros.pose.factory import decoded_network, untaught_joints
     from alphapose_ros.registry.bundled import POSE_NANO
     from alphapose_ros.registry.store import resolve
@@ -135,10 +136,10 @@ def _graph(what: str, config: PipelineConfig) -> tuple[bytes, dict[str, Any]]:
     height, width = info.input_hw
     about = {
         "task": "pose",
-        "skeleton": skeleton.name,
+        **described_skeleton(skeleton),
         "input_hw": [height, width],
         "unit_px": 4.0,
-        "untaught": list(untaught_joints(info)),
+        "untaught": list(untaught_joints(info, skeleton)),
     }
     return onnx_bytes(decoded, torch.zeros((2, 3, height, width))), about
 

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A custom skeleton inside a weight file, so that the file alone says what its maps are."""
+"""A custom skeleton inside a weight file or a graph, so that the file alone says what it finds."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from alphapose_ros.base.errors import InputError, WeightsError
-from alphapose_ros.base.skeletons import SKELETONS, Skeleton
+from alphapose_ros.base.skeletons import SKELETONS, Skeleton, get_skeleton
 
 _KEY = "alphapose_ros.skeleton"
+_ABOUT_NAME, _ABOUT_JOINTS = "skeleton", "own_skeleton"  # keys of what a graph says of itself
 
 
 def add_skeleton(path: Path, skeleton: Skeleton) -> None:
@@ -52,6 +54,30 @@ def stored_skeleton(path: Path) -> Skeleton | None:
         return skeleton_from_text(text)
     except InputError as error:
         raise WeightsError(f"{path}: {error}") from error
+
+
+def described_skeleton(skeleton: Skeleton) -> dict[str, Any]:
+    """What an exported graph says of its joints: the name of a known set, all of another."""
+    name = {_ABOUT_NAME: skeleton.name}
+    if skeleton.name in SKELETONS:
+        return name
+    return {**name, _ABOUT_JOINTS: json.loads(skeleton_text(skeleton))}
+
+
+def skeleton_described(about: Mapping[str, Any]) -> Skeleton | None:
+    """The skeleton of what :func:`described_skeleton` wrote; None where nothing is said.
+
+    Raises:
+        InputError: what is said is no skeleton, or of another name.
+        ConfigError: it is the name of no known set.
+    """
+    name = about.get(_ABOUT_NAME)
+    if _ABOUT_JOINTS not in about:
+        return get_skeleton(str(name)) if name else None
+    own = skeleton_from_text(json.dumps(about[_ABOUT_JOINTS]))
+    if name != own.name:
+        raise InputError(f"stored skeleton: expected {name!r}, got {own.name!r}")
+    return own
 
 
 def skeleton_text(skeleton: Skeleton) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.keypoints import map_keypoints
 from alphapose_ros.base.records import Detections, Poses
-from alphapose_ros.base.skeletons import Skeleton
+from alphapose_ros.base.skeletons import SKELETONS, Skeleton
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pose.crops import CropSpec
 from alphapose_ros.runtime.batching import BatchLimit
@@ -107,6 +107,22 @@ class PoseEstimator:
         keypoints, scores = self.network(images)
         scores = scores.clamp(0, 1)  # nothing bounds the peak of a regressed map
         return torch.cat([keypoints, scores[..., None]], -1).float().cpu().numpy()
+
+
+def output_skeleton(name: str, own: Skeleton) -> Skeleton:
+    """The joints that ``pose.skeleton`` asks a network for whose own ones are ``own``.
+
+    Raises:
+        ConfigError: neither empty, nor the network's own, nor a known set.
+    """
+    if name in ("", own.name):
+        return own
+    if name not in SKELETONS:
+        raise ConfigError(
+            f"pose.skeleton: expected {own.name!r}, which the network has, or one of "
+            f"{', '.join(SKELETONS)}; got {name!r}"
+        )
+    return SKELETONS[name]
 
 
 def check_mapped(source: Skeleton, target: Skeleton) -> Skeleton:

@@ -18,7 +18,7 @@ from alphapose_ros.pose.combined import CombinedDecoder
 from alphapose_ros.pose.confidence import CalibratedDecoder, Calibration
 from alphapose_ros.pose.config import OWN, PoseConfig
 from alphapose_ros.pose.crops import CropSpec
-from alphapose_ros.pose.estimator import Estimator, PoseEstimator
+from alphapose_ros.pose.estimator import Estimator, PoseEstimator, output_skeleton
 from alphapose_ros.pose.flip import FlipTested
 from alphapose_ros.pose.heatmap import HeatmapDecoder
 from alphapose_ros.pose.onnx import load_onnx_pose
@@ -74,19 +74,23 @@ def _one_network(
     path = resolve(config.weights or POSE_NANO)
     on_cpu = torch.device(device).type == "cpu"
     max_batch = min(config.max_batch, _CPU_BATCH) if on_cpu else config.max_batch
-    output = get_skeleton(config.skeleton) if config.skeleton else None
     if path.suffix == ".onnx":
         if config.flip_test:
             raise ConfigError("pose.flip_test: an ONNX file cannot be asked for its raw maps")
         if config.calibration:
             raise ConfigError("pose.calibration: an ONNX file decodes its maps itself")
         graph_options = runtime or RuntimeOptions(device=str(device))
-        return load_onnx_pose(path, graph_options, config, max_batch=max_batch, output=output)
+        return load_onnx_pose(path, graph_options, config, max_batch=max_batch)
     decoded, info, skeleton = decoded_network(path, config)
     crops = torch.zeros((min(2, max_batch), 3, *info.input_hw))
     network = accelerate(decoded, crops, choose_runtime(options), POSE_NAMES, max_batch=max_batch)
-    crop = CropSpec(input_hw=info.input_hw)
-    return PoseEstimator(network, skeleton, crop=crop, max_batch=max_batch, output=output)
+    return PoseEstimator(
+        network,
+        skeleton,
+        crop=CropSpec(input_hw=info.input_hw),
+        max_batch=max_batch,
+        output=output_skeleton(config.skeleton, skeleton),
+    )
 
 
 def decoded_network(path: Path, config: PoseConfig) -> tuple[nn.Module, CheckpointInfo, Skeleton]:
@@ -120,9 +124,10 @@ def decoded_network(path: Path, config: PoseConfig) -> tuple[nn.Module, Checkpoi
     return decoded.eval(), info, skeleton
 
 
-def untaught_joints(info: CheckpointInfo) -> tuple[str, ...]:
-    """Joints that the training of a network never supervised."""
-    return MODELS[POSE_NANO].untaught if info.family == "light" else ()
+def untaught_joints(info: CheckpointInfo, skeleton: Skeleton) -> tuple[str, ...]:
+    """Joints that the training of a network never supervised; none of a skeleton of one's own."""
+    bundled = info.family == "light" and skeleton.name in SKELETONS
+    return MODELS[POSE_NANO].untaught if bundled else ()
 
 
 def _decoder(
@@ -144,6 +149,6 @@ def _decoder(
             f"{path}: {info.text()}; this file does not say how its maps are decoded: set "
             "pose.decode to heatmap, sikr or combined"
         )
-    untaught = untaught_joints(info) if skeleton.name in SKELETONS else ()
+    untaught = untaught_joints(info, skeleton)
     supervised = torch.tensor([n not in untaught for n in skeleton.keypoint_names])
     return SikrDecoder("sigmoid", tail_cut, window, supervised)

@@ -18,13 +18,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from alphapose_ros.base.errors import ConfigError, WeightsError
+from alphapose_ros.base.errors import ConfigError, InputError, WeightsError
 from alphapose_ros.base.skeletons import SKELETONS, Skeleton, get_skeleton
+from alphapose_ros.models.stored_skeleton import skeleton_described
 from alphapose_ros.pose.combined import CombinedDecoder
 from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.pose.crops import CropSpec
 from alphapose_ros.pose.dark import decode_dark
-from alphapose_ros.pose.estimator import Estimator, PoseEstimator
+from alphapose_ros.pose.estimator import Estimator, PoseEstimator, output_skeleton
 from alphapose_ros.pose.graph import PoseGraph
 from alphapose_ros.pose.heatmap import decode_heatmaps
 from alphapose_ros.pose.rtmo import OneStageEstimator
@@ -100,7 +101,6 @@ def load_onnx_pose(
     config: PoseConfig | None = None,
     *,
     max_batch: int = 64,
-    output: Skeleton | None = None,
     spec: ModelSpec | None = None,
 ) -> Estimator:
     """The estimator of an ONNX file.
@@ -109,9 +109,8 @@ def load_onnx_pose(
         path: of the file.
         options: runtime and device.
         config: its ``format`` may force the form; ``decode``, ``tail_cut`` and ``window`` speak of
-            raw maps, ``score_threshold`` of RTMO.
+            raw maps, ``score_threshold`` of RTMO, ``skeleton`` of the joints that come out.
         max_batch: crops per call.
-        output: skeleton that comes out, matched by name; None: the network's own.
         spec: what is known of the file: preprocessing, skeleton, input size. None: the registry's
             entry for a file of this name, else what networks of this form usually take.
 
@@ -126,6 +125,7 @@ def load_onnx_pose(
     graph = PoseGraph(path, options, max_batch=max_batch, input_hw=size)
     form = _form(graph, config.format)
     skeleton = _skeleton(graph, form, spec)
+    output = output_skeleton(config.skeleton, skeleton)
     if form == "rtmo":
         return OneStageEstimator(
             graph,
@@ -182,22 +182,26 @@ def _axes(graph: PoseGraph, first: int, second: int) -> tuple[int, int] | None:
 
 def _skeleton(graph: PoseGraph, form: str, spec: ModelSpec | None) -> Skeleton:
     joints = graph.shapes[1][2] if form == "rtmo" else graph.shapes[0][1]
-    named = (graph.about.get("skeleton") if form == "decoded" else "") or (spec and spec.skeleton)
-    if named:
-        try:
-            skeleton = get_skeleton(str(named))
-        except ConfigError as error:
-            raise WeightsError(f"{graph.name}: {error}") from error
-        if len(skeleton) != joints:
+    named = spec.skeleton if spec else ""
+    try:
+        skeleton = skeleton_described(graph.about) if form == "decoded" else None
+        if skeleton and named not in ("", skeleton.name):
             raise WeightsError(
-                f"{graph.name}: expected {len(skeleton)} joints of {skeleton.name}, got {joints}"
+                f"{graph.name}: expected joints of {named}, got a file that says {skeleton.name!r}"
             )
-        return skeleton
-    found = next((s for s in SKELETONS.values() if len(s) == joints), None)
-    if found is None:
+        skeleton = skeleton or (get_skeleton(named) if named else None)
+    except (ConfigError, InputError) as error:
+        raise WeightsError(f"{graph.name}: {error}") from error
+    if skeleton is None:
+        skeleton = next((s for s in SKELETONS.values() if len(s) == joints), None)
+    if skeleton is None:
         known = ", ".join(f"{len(s)} ({s.name})" for s in SKELETONS.values())
         raise WeightsError(f"{graph.name}: expected joints of a known set, {known}; got {joints}")
-    return found
+    if len(skeleton) != joints:
+        raise WeightsError(
+            f"{graph.name}: expected {len(skeleton)} joints of {skeleton.name}, got {joints}"
+        )
+    return skeleton
 
 
 def _read_simcc(
