@@ -2,14 +2,15 @@
 """Trackers compared on simulated crowds that are drawn, their people made of crops of real ones.
 
     python benchmarks/tracking_pictures.py --crops crops --clips vtest.avi street.mp4
-    python benchmarks/tracking_pictures.py --crops crops --seeds 5 --json numbers.json
+    python benchmarks/tracking_pictures.py --crops crops --people people.json --json numbers.json
 
 The first mines the clips: each person that the bundled networks follow for some seconds becomes a
 folder of crops, and ``crops.jpg`` shows them all. One person may be in two folders, a folder may
-hold two people: look at it, join and delete folders. The second draws crowds of these people and
-compares trackers as ``tracking.py`` does, with one difference: embeddings are those that the
-bundled re-ID network gives for the picture. Each visit of a person is played from frames of its
-own, at least two seconds apart from those of any other visit. Boxes and joints are the
+hold two people: look at it, and write a list of who is who, ``{"anna": ["vtest-011",
+"vtest-048"], ...}``; folders that it does not name are left out. The second draws crowds of these
+people and compares trackers as ``tracking.py`` does, with one difference: embeddings are those
+that the bundled re-ID network gives for the picture. Each visit of a person is played from frames
+of its own, at least two seconds apart from those of any other visit. Boxes and joints are the
 simulation's, with its errors.
 """
 
@@ -27,7 +28,7 @@ from tracking import compare, print_table, summarise
 from alphapose_ros.config import PipelineConfig
 from alphapose_ros.eval.crowd import CrowdFrame, simulate
 from alphapose_ros.eval.crowd_config import CrowdConfig
-from alphapose_ros.eval.crowd_crops import mine_crops, sheet
+from alphapose_ros.eval.crowd_crops import gather, mine_crops, sheet
 from alphapose_ros.eval.crowd_images import (
     CropTrack,
     CrowdPainter,
@@ -72,6 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--crops", type=Path, required=True, help="folder of folders of crops")
     parser.add_argument("--clips", type=Path, nargs="+", help="recordings to mine them from")
+    parser.add_argument("--people", type=Path, help="JSON, person -> folders; default: one each")
     parser.add_argument("--least", type=float, default=3.0, help="s, the shortest track mined")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first", type=int, default=10, help="the first seed")
@@ -84,6 +86,8 @@ def main() -> None:
         mine(args.clips, args.crops, args.least)
         return
     tracks = read_crops(args.crops)
+    if args.people:
+        tracks = gather(tracks, json.loads(args.people.read_text(encoding="utf-8")))
     config = CrowdConfig(duration_s=args.seconds, people=len(tracks), visits=8)
     visits = visits_of(tracks)
     print(f"{len(tracks)} people, {sum(visits)} visits at most")

@@ -329,6 +329,15 @@ def test_pictures_show_the_people_where_the_truth_says() -> None:
         CrowdPainter(config, tracks[:1])
 
 
+def test_a_picture_of_nobody_is_a_picture() -> None:
+    pytest.importorskip("cv2")
+    config = CrowdConfig(duration_s=2, people=0, image_hw=(180, 320), posts=0)
+    for frame in simulate(config, 1):
+        image, people = CrowdPainter(config, [])(frame)
+        assert image.shape == (180, 320, 3)
+        assert len(people) == 0
+
+
 def test_tracks_are_gathered_by_a_list() -> None:
     tracks = [crop_track("x-001", 1, 10), crop_track("x-002", 2, 20), crop_track("x-003", 1, 30)]
     got = gather(tracks, {"anna": ["x-001", "x-003"]})

@@ -212,5 +212,6 @@ def visibility_of(
     seen = np.asarray(shown & ~by_people.any(-1) & ~by_things.any(-1))
     share = seen.mean(1)
     cover = (by_people & shown[..., None]).sum(1)
-    most = np.where(cover.max(1) > 0, cover.argmax(1), -1)
+    nobody = np.full((len(whole), 1), 0)  # in front, so that there is a best one among no people
+    most = np.concatenate([nobody, cover], 1).argmax(1) - 1
     return np.asarray(share, np.float32), most
