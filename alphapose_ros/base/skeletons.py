@@ -75,6 +75,11 @@ class Skeleton:
             raise InputError(f"skeleton {self.name!r} has no keypoint {name!r}")
         return self._positions[name]
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is none of the known sets: somebody's own."""
+        return self.name not in SKELETONS
+
     def source_of(self, source: Skeleton, prefix: str = "") -> NDArray[np.intp]:
         """For each joint here the joint of ``source`` with the same name, -1 where it has none.
 

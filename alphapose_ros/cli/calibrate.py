@@ -92,14 +92,15 @@ def compared(found: Estimates, calibration: Calibration) -> list[tuple[object, .
 def known_joints(people: People) -> np.ndarray:
     """(N, K) where a joint's place is known: annotated on the body, by pseudo labels elsewhere."""
     least = np.ones(len(people.skeleton))
-    least[people.skeleton.parts["body"]] = 2
+    least[people.skeleton.parts.get("body", slice(0, 0))] = 2
     return people.labels >= least
 
 
 def _estimates(config: CalibrationConfig, text: str) -> Estimates:
     spec = SetSpec.parse(text)
-    people = _spread(people_with_joints(spec.annotations, spec.images), config.most)
     estimator = create_estimator(PoseConfig(weights=config.weights))
+    found = people_with_joints(spec.annotations, spec.images, skeleton=estimator.skeleton)
+    people = _spread(found, config.most)
     with ticking(" images", quiet=False) as tick:
         return estimate_people(estimator, people, tick)
 

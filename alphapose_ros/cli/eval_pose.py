@@ -34,11 +34,16 @@ def run_pose(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Repor
     from alphapose_ros.eval.pose import (
         estimate_people,
         measure,
+        measure_joints,
         measure_parts,
         people_with_joints,
     )
     from alphapose_ros.eval.report import Report
 
+    if args.feet and estimator.skeleton.is_own:
+        raise InputError(
+            f"--feet: expected a network of a known skeleton, got {estimator.skeleton.name!r}"
+        )
     people = (
         _with_given_feet(args)
         if args.feet
@@ -50,7 +55,7 @@ def run_pose(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Repor
         given = estimate_people(estimator, people, tick, device)
     title = f"{args.annotations}: poses in the annotated boxes"
     numbers = measure(given)
-    reports = [Report(title, numbers, measure_parts(given))]
+    reports = [Report(title, numbers, measure_parts(given), joints=measure_joints(given))]
     if args.plot:
         from alphapose_ros.eval.panels import draw
         from alphapose_ros.eval.plots import pose_panels

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\
 pose      joints in the annotated person boxes: mean OKS, AP and AR per part, PCK, face and hand
-          errors, quality of the scores; with --detected the people that the detector finds, too
+          errors, quality of the scores, each joint of a skeleton of your own; with
+          --detected the people that the detector finds, too
 detector  person boxes: AP, AP50, recall and precision
 jitter    how much the joints of tracked people tremble in a video, without annotations
 reid      embeddings of annotated people whose boxes change, with attention and without
@@ -157,15 +158,18 @@ def _check(args: argparse.Namespace) -> None:
 
 def _print(report: Report) -> None:
     from alphapose_ros.eval.detection import format_measures
-    from alphapose_ros.eval.report import PART_HEADER
+    from alphapose_ros.eval.report import JOINT_HEADER, PART_HEADER
 
     say(report.title)
     say(format_measures(report.numbers))
-    rows = report.part_rows()
-    if rows:
-        filled = [k for k in range(len(PART_HEADER)) if any(row[k] for row in rows)]
-        say()
-        say(table([[row[k] for k in filled] for row in rows], [PART_HEADER[k] for k in filled]))
+    for header, rows in (
+        (PART_HEADER, report.part_rows()),
+        (JOINT_HEADER, report.joint_rows()),
+    ):
+        if rows:
+            filled = [k for k in range(len(header)) if any(row[k] for row in rows)]
+            say()
+            say(table([[row[k] for k in filled] for row in rows], [header[k] for k in filled]))
     say()
 
 

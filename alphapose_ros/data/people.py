@@ -197,6 +197,8 @@ def placed(
 ) -> FloatArray:
     """Points (J, 2) and labels (J,) of named joints -> (K, 3) of ``skeleton``, 0 elsewhere."""
     position = {same_name(name): i for i, name in enumerate(names)}
+    # A skeleton of one's own may have a "head", which is another set's name for head_top.
+    position |= {name: i for i, name in enumerate(names)}
     index = np.array([position.get(name, -1) for name in skeleton.keypoint_names], np.intp)
     joints = np.column_stack([points, labels])[index]
     known = (index >= 0) & (joints[:, 2] > 0)

@@ -71,7 +71,8 @@ def write_gallery(
 ) -> Path:
     """Write ``index.html`` and a picture of each of the ``worst`` people of every part.
 
-    People with fewer than four labelled joints of the part count in its mean but are not shown.
+    People with fewer than four labelled joints of the part, or than all of a smaller one, count in
+    its mean but are not shown.
 
     Args:
         found: people with the poses that were answered in their boxes.
@@ -102,7 +103,8 @@ def write_gallery(
 
 def _section(found: Estimates, name: str, scores: dict[str, PartScores], worst: int) -> Section:
     part = scores[name]
-    rows = np.flatnonzero(part.joints >= _MIN_JOINTS)
+    whole = len(official_parts(found.people.skeleton)[name].joints)
+    rows = np.flatnonzero(part.joints >= min(_MIN_JOINTS, whole))
     rows = rows[np.argsort(part.oks[rows], kind="stable")][:worst]
     return Section(
         name,

@@ -3,9 +3,9 @@
 
 Two sets of OKS constants, never mixed: COCO-WholeBody's official ones, and (keys ``flat_``) those
 of AlphaPose's Halpe tool, .015 for every joint of face and hands and .089 for the feet. Numbers of
-one say nothing about the other. COCO's rules otherwise: a person's annotated area also where only
-a hand is judged, people without a labelled joint of the part are regions to ignore, the 20
-best-scored poses of each image count.
+one say nothing about the other. A skeleton of one's own has its own parts and constants.
+COCO's rules otherwise: a person's annotated area also where only a hand is judged, people without
+a labelled joint of the part are regions to ignore, the 20 best-scored poses of each image count.
 """
 
 from __future__ import annotations
@@ -65,14 +65,23 @@ class PosedImage:
 def official_parts(skeleton: Skeleton) -> dict[str, Part]:
     """Body (17), feet, face, each hand and the whole, with COCO-WholeBody's constants.
 
-    A part is left out where the skeleton lacks it, the whole where it is one part alone.
+    A part is left out where the skeleton lacks it, the whole where it is one part alone. Of a
+    skeleton of one's own: its parts and constants.
     """
+    if skeleton.is_own:
+        own = {part: skeleton.keypoint_names[s] for part, s in skeleton.parts.items()}
+        return _known(own | {"whole": skeleton.keypoint_names}, skeleton, skeleton.sigmas)
     names = {part: WHOLEBODY133.keypoint_names[s] for part, s in WHOLEBODY133.parts.items()}
     return _known(names | {"whole": WHOLEBODY133.keypoint_names}, skeleton, skeleton.sigmas)
 
 
 def flat_parts(skeleton: Skeleton) -> dict[str, Part]:
-    """Body, feet, face, both hands as one and the whole, as AlphaPose's Halpe tool judges them."""
+    """Body, feet, face, both hands as one and the whole, as AlphaPose's Halpe tool judges them.
+
+    It judges no skeleton of one's own.
+    """
+    if skeleton.is_own:
+        return {}
     sigmas = skeleton.sigmas.copy()
     for part, sigma in zip(
         ("feet", "face", "left_hand", "right_hand"),
@@ -166,10 +175,10 @@ def match_parts(images: Sequence[PosedImage], skeleton: Skeleton) -> dict[str, l
 
 
 def _is_news(images: Sequence[PosedImage], parts: dict[str, Part], name: str, label: int) -> bool:
-    """Whether somebody has such a label there, and for the whole: one outside the body."""
+    """Whether somebody has such a label there, and for the whole: one outside the first part."""
     joints = parts[name].joints
     if name == "whole":
-        joints = np.setdiff1d(joints, parts["body"].joints)
+        joints = np.setdiff1d(joints, next(iter(parts.values())).joints)
     return any((image.labels[:, joints] == label).any() for image in images)
 
 
@@ -179,6 +188,9 @@ def mean_ap(matches: Sequence[ImageMatches]) -> Callable[[NDArray[np.intp]], flo
 
 
 def body_part(skeleton: Skeleton) -> Part:
-    """COCO's 17 joints."""
-    joints = np.array([skeleton.index(name) for name in COCO17.keypoint_names], np.intp)
-    return Part(joints, COCO17.sigmas)
+    """COCO's 17 joints; all of a skeleton of one's own, none of a face or a hand alone."""
+    if skeleton.is_own:
+        return Part(np.arange(len(skeleton)), skeleton.sigmas)
+    known = skeleton.source_of(COCO17)
+    joints = np.flatnonzero(known >= 0)
+    return Part(joints, COCO17.sigmas[known[joints]])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alphapose_ros.base.boxes import box_area
+from alphapose_ros.base.skeletons import COCO17, Skeleton
 from alphapose_ros.data.people import People
 from alphapose_ros.eval.metrics import clustered_mean
 
@@ -20,6 +21,12 @@ Measures = dict[str, float | int | Interval]
 FINE_PARTS = ("face", "left_hand", "right_hand", "hand")
 _HEAD = slice(0, 5)  # nose, eyes, ears of the sets that have a body
 HEAD_SHARE = 0.5  # of the head's length: PCKh@0.5 (Andriluka et al., CVPR 2014)
+
+
+def body_joints(skeleton: Skeleton) -> slice:
+    """The body's joints, with neck and pelvis; all of a skeleton of one's own."""
+    everything = slice(0, len(skeleton))
+    return everything if skeleton.is_own else skeleton.parts.get("body", slice(0, 0))
 
 
 def longer_sides(people: People) -> FloatArray:
@@ -41,7 +48,7 @@ def pckh(people: People, keypoints: FloatArray) -> Measures:
     rows = np.flatnonzero((people.labels[:, ends] == 2).all(1) & (head > 0))
     if len(rows) == 0:
         return {}
-    body = skeleton.parts["body"]
+    body = body_joints(skeleton)
     distance = np.linalg.norm(keypoints[rows, body] - people.keypoints[rows, body], axis=-1)
     near = distance <= HEAD_SHARE * head[rows, None]
     row, joint = np.nonzero(people.labels[rows, body] == 2)
@@ -97,7 +104,8 @@ def _mean_faces(people: People, errors: Measures) -> Measures:
     face = people.keypoints[:, joints]
     own = face.min(1), face.max(1)
     corners = {"mean_face_in_face_box": own}
-    if "body" in people.skeleton.parts and (people.labels[:, _HEAD] == 2).any():
+    has_head = people.skeleton.keypoint_names[_HEAD] == COCO17.keypoint_names[_HEAD]
+    if has_head and (people.labels[:, _HEAD] == 2).any():
         corners = {"mean_face_in_head_box": _head_boxes(people), **corners}
     out: Measures = {}
     for name, (low, high) in corners.items():

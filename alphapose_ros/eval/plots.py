@@ -110,7 +110,8 @@ def _parts_panel(parts: Mapping[str, Any]) -> Panel:
 def _reliability_panel(found: Estimates) -> Panel:
     people, placed = found.people, placed_joints(found)
     lines = {}
-    for name in ("body", *FINE_PARTS):
+    own = people.skeleton.parts if people.skeleton.is_own else ("body", *FINE_PARTS)
+    for name in own:
         joints = people.skeleton.parts.get(name, slice(0, 0))
         known = people.labels[:, joints] > (1 if name == "body" else 0)
         if known.any():

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.keypoints import joint_similarity, oks
 from alphapose_ros.base.records import Detections, Poses
-from alphapose_ros.base.skeletons import COCO17, HALPE136, Skeleton
+from alphapose_ros.base.skeletons import HALPE136, Skeleton
 from alphapose_ros.data.coco import read_image
 from alphapose_ros.data.people import Annotation, People, read_people
 from alphapose_ros.data.readers import is_part, read_set
@@ -29,14 +29,12 @@ from alphapose_ros.eval.metrics import (
     calibration_error,
 )
 from alphapose_ros.eval.parts import PosedImage, body_part, match_part, mean_ap, part_measures
-from alphapose_ros.eval.placement import FINE_PARTS, fine_errors, longer_sides, pckh
+from alphapose_ros.eval.placement import FINE_PARTS, body_joints, fine_errors, longer_sides, pckh
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pose.estimator import Estimator
 
 Interval = tuple[float, float]
 Measures = dict[str, float | int | Interval]
-_BODY = len(COCO17)
-_NONE = slice(0, 0)
 
 
 @dataclass(frozen=True)
@@ -95,14 +93,14 @@ def evaluate_pose(
     device: torch.device | str = "cpu",
     on_image: Callable[[], object] = lambda: None,
 ) -> Measures:
-    """All measures of :func:`measure` and :func:`measure_parts` on a COCO-format file.
+    """All measures of :func:`measure`, of parts and of joints on a COCO-format file.
 
     Raises:
         InputError: nobody with keypoints is in the file.
     """
     people = people_with_joints(annotations, images, keep, estimator.skeleton)
     found = estimate_people(estimator, people, on_image, device)
-    return measure(found) | measure_parts(found)
+    return measure(found) | measure_parts(found) | measure_joints(found)
 
 
 def people_with_joints(
@@ -111,15 +109,15 @@ def people_with_joints(
     keep: Callable[[Annotation], bool] = lambda _: True,
     skeleton: Skeleton = HALPE136,
 ) -> People:
-    """The people of a COCO-format file, in Halpe's 136 joints.
+    """The people of a COCO-format file, in Halpe's 136 joints, or in a skeleton of one's own.
 
     Where ``skeleton`` is a face or a hand alone: the faces or hands, each in its own box.
 
     Raises:
         InputError: nobody with keypoints is in the file.
-        ConfigError: no face or hand is.
+        ConfigError: no face or hand is, or no joint of one's own.
     """
-    if is_part(skeleton):
+    if is_part(skeleton) or skeleton.is_own:
         people = read_set(annotations, images, skeleton, keep=keep)
     else:
         people = read_people(annotations, images, HALPE136, keep)
@@ -133,25 +131,26 @@ def measure(found: Estimates) -> Measures:
 
     Intervals (keys ending in ``_95``) are image bootstraps. OKS takes the annotated area and the
     COCO sigmas; PCK and part errors are relative to the longer side of the person's box. Of a
-    set of faces or hands alone nothing is said of bodies.
+    set of faces or hands alone nothing is said of bodies. A skeleton of one's own is measured by
+    all its joints and its own sigmas.
     """
     people, groups = found.people, found.by_image
-    if len(people) and not (people.labels[:, people.skeleton.parts.get("body", _NONE)] == 2).any():
+    body, part = body_joints(people.skeleton), body_part(people.skeleton)
+    if len(people) and not (people.labels[:, body] == 2).any():
         counts: Measures = {"people": len(people), "images": len(groups)}
         quality = score_quality(found)
         del quality["auroc"], quality["ece"]
         return counts | fine_errors(people, found.keypoints) | quality
-    valid = people.labels[:, :_BODY] == 2
+    valid = people.labels[:, part.joints] == 2
     counted = valid.any(1)
     similarity = oks(
-        people.keypoints[:, :_BODY],
-        found.keypoints[:, :_BODY],
+        people.keypoints[:, part.joints],
+        found.keypoints[:, part.joints],
         people.areas,
-        COCO17.sigmas,
+        part.sigmas.astype(np.float32),
         valid.astype(np.float32),
     )
     distance = np.linalg.norm(found.keypoints - people.keypoints, axis=-1)
-    body = people.skeleton.parts["body"]
     near = (distance[:, body] <= 0.1 * longer_sides(people)[:, None]) & (
         people.labels[:, body] == 2
     )
@@ -165,7 +164,6 @@ def measure(found: Estimates) -> Measures:
         rows = _rows(groups, chosen)
         return float(near[rows].sum() / max(1, known[rows].sum()))
 
-    part = body_part(people.skeleton)
     matches = [match_part(posed(found, rows), part) for rows in groups]
     everything = np.arange(len(groups))
     out: Measures = {
@@ -186,6 +184,33 @@ def measure_parts(found: Estimates, *, repeats: int = 200, seed: int = 0) -> Mea
     """:func:`alphapose_ros.eval.parts.part_measures` of poses in the annotated boxes."""
     images = [posed(found, rows) for rows in found.by_image]
     return part_measures(images, found.people.skeleton, repeats=repeats, seed=seed)
+
+
+def measure_joints(found: Estimates) -> Measures:
+    """Each joint of a skeleton of one's own; nothing of a known one.
+
+    ``joint_helmet_labelled`` says how many are, ``_pck`` the share within a tenth of the longer
+    side of the person's box, ``_error`` the median distance in such sides, ``_oks`` the mean
+    similarity by the joint's own sigma, ``_score`` the median score. A joint that nobody labelled
+    has the first alone.
+    """
+    people, out = found.people, Measures()
+    if not people.skeleton.is_own:
+        return out
+    distance = np.linalg.norm(found.keypoints - people.keypoints, axis=-1)
+    relative = distance / longer_sides(people)[:, None]
+    similarity = joint_similarity(
+        people.keypoints, found.keypoints, people.areas, people.skeleton.sigmas
+    )
+    for k, name in enumerate(people.skeleton.keypoint_names):
+        known = people.labels[:, k] > 0
+        out[f"joint_{name}_labelled"] = int(known.sum())
+        if known.any():
+            out[f"joint_{name}_pck"] = float((relative[known, k] <= 0.1).mean())
+            out[f"joint_{name}_error"] = float(np.median(relative[known, k]))
+            out[f"joint_{name}_oks"] = float(similarity[known, k].mean())
+            out[f"joint_{name}_score"] = float(np.median(found.scores[known, k]))
+    return out
 
 
 def posed(found: Estimates, rows: NDArray[np.intp]) -> PosedImage:
@@ -218,14 +243,15 @@ def placed_joints(found: Estimates) -> NDArray[np.bool_]:
 def score_quality(found: Estimates) -> Measures:
     """How well a joint's score tells whether the joint is placed (joint similarity above 1/2).
 
-    ``auroc`` and ``ece`` (expected calibration error) of the 17 annotated body joints;
+    ``auroc`` and ``ece`` (expected calibration error) of the 17 annotated body joints, or of all
+    that are one's own;
     ``face_auroc`` and so on of labelled joints of a part, pseudo labels too. A part that nobody
     has is left out.
     """
     people, placed = found.people, placed_joints(found)
     body = np.zeros(people.labels.shape, bool)
-    if "body" in people.skeleton.parts:
-        body[:, :_BODY] = people.labels[:, :_BODY] == 2
+    judged = body_part(people.skeleton).joints
+    body[:, judged] = people.labels[:, judged] == 2
     out: Measures = {
         "auroc": area_under_roc(found.scores[body], placed[body]),
         "ece": calibration_error(found.scores[body], placed[body]),

@@ -8,23 +8,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Numbers = Mapping[str, Any]
+JOINT_HEADER = ("joint", "labelled", "PCK@0.1", "median error", "OKS", "median score")
 PART_HEADER = ("part", "people", "AP", "95 %", "AP50", "AR", "AP / AP given boxes", "95 % ")
+_JOINT, _LABELLED = "joint_", "_labelled"
 _LEGEND = {"pseudo_": "pseudo-labels too", "flat_": "flat .015"}
 
 
 @dataclass(frozen=True)
 class Report:
-    """One block: a title, single numbers, and those per part of the body, shown as a table."""
+    """One block: a title, single numbers, and those per part and per joint, shown as tables."""
 
     title: str
     numbers: Numbers
     parts: Numbers = field(default_factory=dict)
     prefix: str = ""  # of the keys of ``parts``
+    joints: Numbers = field(default_factory=dict)
 
     @property
     def everything(self) -> dict[str, Any]:
         """All numbers under their names."""
-        return {**self.numbers, **self.parts}
+        return {**self.numbers, **self.parts, **self.joints}
 
     def part_rows(self) -> list[tuple[str, ...]]:
         """A row per part, as :data:`PART_HEADER`."""
@@ -33,6 +36,19 @@ class Report:
             for key in self.parts
             if key.startswith(self.prefix) and key.endswith("_ap")
         ]
+
+    def joint_rows(self) -> list[tuple[str, ...]]:
+        """A row per joint, as :data:`JOINT_HEADER`."""
+        names = [
+            key[len(_JOINT) : -len(_LABELLED)] for key in self.joints if key.endswith(_LABELLED)
+        ]
+        return [_joint_row(self.joints, name) for name in names]
+
+
+def _joint_row(joints: Numbers, name: str) -> tuple[str, ...]:
+    values = [joints.get(f"{_JOINT}{name}_{what}") for what in ("pck", "error", "oks", "score")]
+    shown = ("" if value is None else f"{value:.4f}" for value in values)
+    return name, str(joints[f"{_JOINT}{name}{_LABELLED}"]), *shown
 
 
 def _part_row(parts: Numbers, name: str, prefix: str) -> tuple[str, ...]:
