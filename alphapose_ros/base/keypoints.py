@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.skeletons import Skeleton
 
 FloatArray = NDArray[np.float32]
@@ -50,6 +51,19 @@ def pairwise_oks(
     return oks(first[:, None], second[None], areas[:, None], sigmas, valid[:, None])
 
 
+def check_mapped(source: Skeleton, target: Skeleton) -> Skeleton:
+    """``target``, if poses of ``source`` can be mapped to it.
+
+    Raises:
+        ConfigError: not a single joint is in both.
+    """
+    if not (target.source_of(source) >= 0).any():
+        raise ConfigError(
+            f"skeleton: expected one that shares joints with {source.name}, got {target.name}"
+        )
+    return target
+
+
 def map_keypoints(
     keypoints: FloatArray, scores: FloatArray, source: Skeleton, target: Skeleton
 ) -> tuple[FloatArray, FloatArray]:
@@ -63,8 +77,9 @@ def map_keypoints(
     out_scores = np.where(index >= 0, scores[:, index], 0).astype(np.float32)
     for name, pair in {"neck": "shoulder", "pelvis": "hip"}.items():
         sides = [f"left_{pair}", f"right_{pair}"]
-        if name in target.keypoint_names and name not in source.keypoint_names:
-            k, (a, b) = target.index(name), [source.index(side) for side in sides]
+        lacks = name in target.keypoint_names and name not in source.keypoint_names
+        if lacks and set(sides) <= set(source.keypoint_names):
+            k, (a, b) = target.index(name), (source.index(side) for side in sides)
             out[:, k] = (keypoints[:, a] + keypoints[:, b]) / 2
             out_scores[:, k] = np.minimum(scores[:, a], scores[:, b])
     return out, out_scores

@@ -22,6 +22,8 @@ from alphapose_ros.cli.endings import signals_wait
 
 if TYPE_CHECKING:
     from alphapose_ros.base.records import ImageArray, Poses
+    from alphapose_ros.base.skeletons import Skeleton
+    from alphapose_ros.pipeline import PosePipeline
 
 _EXAMPLES = """\
 formats:
@@ -67,25 +69,44 @@ def register(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Estimate, then write everything at once."""
-    from alphapose_ros.base.skeletons import get_skeleton
+    from alphapose_ros.cli.pipelines import make_pipeline
     from alphapose_ros.io.formats import to_skeleton
     from alphapose_ros.io.sinks import check_folder
 
     images = find(args.images)
-    skeleton = get_skeleton(args.skeleton) if args.skeleton else None
-    if skeleton is not None and args.format == "openpose":
+    if args.skeleton and args.format == "openpose":
         raise InputError("--skeleton: openpose has a skeleton of its own")
     output = Path(args.output)
     if not _is_folder_output(args.format, output):
         check_folder(output)
     found: list[tuple[Image, Poses]] = []
-    for image, poses in _estimate(args, images):
-        found.append((image, to_skeleton(poses, skeleton) if skeleton else poses))
+    pipeline = make_pipeline(args)
+    skeleton = _skeleton(args, pipeline.skeleton)
+    for image, poses in _estimate(args, images, pipeline):
+        found.append((image, to_skeleton(poses, skeleton)))
     with signals_wait():
         _write(args.format, output, found)
     people = sum(len(poses) for _, poses in found)
     say(f"{people} people in {len(found)} images: {output}")
     return 0
+
+
+def _skeleton(args: argparse.Namespace, own: Skeleton) -> Skeleton:
+    """Of the joints to write, where the network's own can be written so.
+
+    Raises:
+        ConfigError: no such skeleton, or one without a joint of the network.
+        InputError: the format has no place for the joints.
+    """
+    from alphapose_ros.base.keypoints import check_mapped
+    from alphapose_ros.base.skeletons import get_skeleton
+    from alphapose_ros.io.formats import check_openpose
+
+    if args.format == "openpose":
+        check_openpose(own)
+    if args.skeleton in (None, "", own.name):
+        return own
+    return check_mapped(own, get_skeleton(args.skeleton))
 
 
 def find(arguments: list[str]) -> list[Image]:
@@ -110,13 +131,13 @@ def find(arguments: list[str]) -> list[Image]:
     return images
 
 
-def _estimate(args: argparse.Namespace, images: list[Image]) -> Iterator[tuple[Image, Poses]]:
+def _estimate(
+    args: argparse.Namespace, images: list[Image], pipeline: PosePipeline
+) -> Iterator[tuple[Image, Poses]]:
     from alphapose_ros.cli.boxes import GivenBoxes
-    from alphapose_ros.cli.pipelines import make_pipeline
     from alphapose_ros.imaging import ImageBatch
 
     boxes = GivenBoxes(Path(args.boxes)) if args.boxes else None
-    pipeline = make_pipeline(args)
     if boxes is not None and pipeline.estimator.finds_people:
         raise InputError(
             f"--boxes {args.boxes}: expected a pose network that takes boxes, got one that finds "

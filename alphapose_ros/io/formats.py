@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from alphapose_ros.base.boxes import xyxy_to_xywh
-from alphapose_ros.base.keypoints import map_keypoints
+from alphapose_ros.base.errors import InputError
+from alphapose_ros.base.keypoints import check_mapped, map_keypoints
 from alphapose_ros.base.records import FloatArray, Poses
-from alphapose_ros.base.skeletons import Skeleton
+from alphapose_ros.base.skeletons import FACE68, HAND21, Skeleton
 from alphapose_ros.io.sinks import flat_keypoints
 
 Row = dict[str, Any]
@@ -25,6 +27,8 @@ BODY25 = (
 _BODY25 = Skeleton(
     "body25", tuple(BODY25), {"body": slice(0, 25)}, (), (), np.full(25, 0.08, np.float32)
 )
+_FACE = FACE68.keypoint_names
+_HANDS = [[f"{side}_hand_{name}" for name in HAND21.keypoint_names] for side in ("left", "right")]
 _PUPILS = 2  # OpenPose's face is the same 68 points and both pupils, which our models lack
 
 
@@ -79,7 +83,14 @@ def coco_rows(image_id: int | str, poses: Poses) -> list[Row]:
 
 
 def to_skeleton(poses: Poses, skeleton: Skeleton) -> Poses:
-    """The same people with the joints of another skeleton, matched by name; others get score 0."""
+    """The same people with the joints of another skeleton, matched by name; others get score 0.
+
+    Raises:
+        ConfigError: not a single joint is in both.
+    """
+    if poses.skeleton.name == skeleton.name:
+        return poses
+    check_mapped(poses.skeleton, skeleton)
     keypoints, scores = map_keypoints(poses.keypoints, poses.scores, poses.skeleton, skeleton)
     return dataclasses.replace(poses, keypoints=keypoints, scores=scores, skeleton=skeleton)
 
@@ -90,20 +101,31 @@ def coco_image_id(stem: str) -> int | str:
     return int(numbers[-1]) if numbers else stem
 
 
+def check_openpose(skeleton: Skeleton) -> None:
+    """Refuse a skeleton that OpenPose's document has no place for.
+
+    Raises:
+        InputError: it has no joint of BODY_25, no face and no hand.
+    """
+    names = set(skeleton.keypoint_names)
+    if not names & set(BODY25) and not any(set(part) <= names for part in (_FACE, *_HANDS)):
+        raise InputError(
+            f"--format openpose: expected joints of BODY_25, a face or a hand, got none of them "
+            f"in {skeleton.name!r}; alphapose and coco take any skeleton"
+        )
+
+
 def openpose_document(poses: Poses, ids: list[int] | None = None) -> Row:
     """OpenPose's document of one image: BODY_25, 70 face points, 21 points per hand.
 
-    Joints are found by name, so any skeleton with COCO's body joints will do; a joint without a
-    score is ``0, 0, 0``; a part that the skeleton lacks is an empty list, as OpenPose writes it
-    when that network is off. Neck and mid-hip are the midpoints of shoulders and hips where the
-    model does not give its own.
+    Joints are found by name, so any skeleton with some of them will do (:func:`check_openpose`);
+    a joint without a score is ``0, 0, 0``; a part that the skeleton lacks is an empty list, as
+    OpenPose writes it when that network is off. Neck and mid-hip are the midpoints of shoulders
+    and hips where the model does not give its own.
     """
     body = _body25(poses)
-    face = _part(poses, [f"face_{i}" for i in range(68)], padding=_PUPILS)
-    left, right = (
-        _part(poses, [name for name in poses.skeleton.keypoint_names if name.startswith(start)])
-        for start in ("left_hand_", "right_hand_")
-    )
+    face = _part(poses, _FACE, padding=_PUPILS)
+    left, right = (_part(poses, names) for names in _HANDS)
     return {
         "version": 1.3,
         "people": [
@@ -136,9 +158,9 @@ def _body25(poses: Poses) -> list[list[float]]:
     return _zeroed(keypoints, scores)
 
 
-def _part(poses: Poses, names: list[str], padding: int = 0) -> list[list[float]]:
+def _part(poses: Poses, names: Sequence[str], padding: int = 0) -> list[list[float]]:
     positions = {name: k for k, name in enumerate(poses.skeleton.keypoint_names)}
-    if not names or any(name not in positions for name in names):
+    if any(name not in positions for name in names):
         return [[] for _ in range(len(poses))]
     chosen = [positions[name] for name in names]
     rows = _zeroed(poses.keypoints[:, chosen], poses.scores[:, chosen])

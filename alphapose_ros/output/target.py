@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.records import FrameResult, Poses, Spatial, Tracks, TrackState
 from alphapose_ros.output.messages import Classes, ros_time
+
+log = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float64]
 
@@ -35,7 +38,7 @@ class TargetSelector:
     * ``nearest``: the smallest distance from the camera, in whatever frame positions are; the
       largest box where no distance is known. Another person takes over only when 20 % nearer.
     * ``raised_hand``: whoever held a wrist above nose and eyes in the image for 0.5 s, until
-      another person does so.
+      another person does so. A skeleton without wrists, or without nose and eyes, is told once.
 
     Args:
         mode: one of the above.
@@ -52,6 +55,7 @@ class TargetSelector:
         self._mode = mode
         self._identity = identity
         self._hold_ns = round(hold_s * 1e9)
+        self._told = False
         self.reset()
 
     def reset(self) -> None:
@@ -95,6 +99,7 @@ class TargetSelector:
         if self._mode == "id":
             return self._identity
         if self._mode == "raised_hand":
+            self._tell_what_lacks(tracks.poses)
             return self._raised(ids[hand_raised(tracks.poses)[rows]].tolist())
         waits = self._target > 0 and self._target not in ids
         if self._mode == "off" or waits or not len(rows):
@@ -102,6 +107,16 @@ class TargetSelector:
         best = int(np.argmin(away))
         own = away[ids == self._target]
         return self._target if len(own) and away[best] >= _NEARER * own[0] else int(ids[best])
+
+    def _tell_what_lacks(self, poses: Poses) -> None:
+        names = set(poses.skeleton.keypoint_names)
+        if not self._told and not (names & set(_WRISTS) and names & set(_HEAD)):
+            log.warning(
+                "target raised_hand: expected a skeleton with a wrist and a nose or an eye, got "
+                "%s: nobody will be chosen",
+                poses.skeleton.name,
+            )
+            self._told = True
 
     def _raised(self, raised: list[int]) -> int:
         """The target after this frame's raised hands; each raising counts once."""

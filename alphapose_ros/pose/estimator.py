@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from alphapose_ros.base.errors import ConfigError
-from alphapose_ros.base.keypoints import map_keypoints
+from alphapose_ros.base.keypoints import check_mapped, map_keypoints
 from alphapose_ros.base.records import Detections, Poses
 from alphapose_ros.base.skeletons import SKELETONS, Skeleton
 from alphapose_ros.imaging import ImageBatch
@@ -123,19 +123,6 @@ def output_skeleton(name: str, own: Skeleton) -> Skeleton:
             f"{', '.join(SKELETONS)}; got {name!r}"
         )
     return SKELETONS[name]
-
-
-def check_mapped(source: Skeleton, target: Skeleton) -> Skeleton:
-    """``target``, if poses of ``source`` can be mapped to it.
-
-    Raises:
-        ConfigError: not a single joint is in both.
-    """
-    if not (target.source_of(source) >= 0).any():
-        raise ConfigError(
-            f"skeleton: expected one that shares joints with {source.name}, got {target.name}"
-        )
-    return target
 
 
 def mapped(poses: Poses, skeleton: Skeleton) -> Poses:

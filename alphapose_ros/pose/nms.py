@@ -58,8 +58,9 @@ class PoseNms:
         """The form used for ``skeleton``: body or wholebody."""
         if self.config.form != "auto":
             return self.config.form
+        # The body form's sums and counts of joints are made for some 17; others may have four.
         fine = {"face", "left_hand", "right_hand"} & set(skeleton.parts)
-        return "wholebody" if fine else "body"
+        return "wholebody" if fine or skeleton.is_own else "body"
 
     def _body(self, poses: Poses) -> Poses:
         # A joint that the model was never taught has score 0 in every pose and no say here.

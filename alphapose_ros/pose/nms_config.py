@@ -22,7 +22,8 @@ class PoseNmsConfig:
 
     Attributes:
         enabled: off passes every pose through.
-        form: auto (whole-body where the skeleton has a face or hands), body or wholebody.
+        form: auto (whole-body where the skeleton has a face or hands or is one's own), body or
+            wholebody.
         body_delta1: confidence scale of the soft match.
         body_mu: weight of the spatial term.
         body_delta2: distance scale of the spatial term, px.

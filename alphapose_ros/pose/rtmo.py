@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from alphapose_ros.base.boxes import clip_boxes, non_maximum_suppression
+from alphapose_ros.base.keypoints import check_mapped
 from alphapose_ros.base.records import Detections, Poses
 from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.imaging import ImageBatch
-from alphapose_ros.pose.estimator import Network, check_mapped, mapped
+from alphapose_ros.pose.estimator import Network, mapped
 
 PAD = 114.0
 _IOU = 0.65  # the graph has suppressed already; this catches exports without it
