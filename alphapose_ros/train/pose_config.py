@@ -39,8 +39,10 @@ class PoseTrainConfig(RunConfig):
         network: light, fastpose50, fastpose50_dcn, fastpose50_duc, simplepose50, hrnet_w32 or
             their larger ones; empty: that of ``init``, else light.
         skeleton: the joints to learn: a known set's name, or a YAML file of a custom one. Joints
-            that ``init`` knows keep their maps, new ones start from the nearest.
-        joint_starts: JOINT=JOINT of ``init``, for new joints whose names say too little.
+            that ``init`` knows keep their maps. A new one starts from the joint of the same side
+            whose name shares most words (a hand is a wrist, a foot an ankle), else from its
+            mirror partner's start, else from the mean of all maps; the log says which.
+        joint_starts: JOINT=JOINT of ``init``, where names say too little.
         input_hw: height and width of a crop, multiples of 32.
         batch_size: crops per step, of all pieces and processes together.
         accumulate: pieces in which a step's crops pass the network, for little memory; the loss
