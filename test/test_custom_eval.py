@@ -16,6 +16,7 @@ import alphapose_ros.cli as cli
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.skeletons import COCO17, HALPE26, Skeleton
 from alphapose_ros.data.people import read_people
+from alphapose_ros.eval.detected import ignored_regions
 from alphapose_ros.eval.gallery import write_gallery
 from alphapose_ros.eval.parts import body_part, flat_parts, official_parts
 from alphapose_ros.eval.pose import (
@@ -115,6 +116,19 @@ def test_people_of_no_joint_of_ours_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"own\.json: expected joints of 'operator', found none"):
         people_with_joints(path, tmp_path, skeleton=own_skeleton())
     assert len(people_with_joints(path, tmp_path)) == 3
+
+
+def test_people_of_other_joints_alone_are_no_false_alarm(tmp_path: Path) -> None:
+    """A pose that the network finds on them counts neither way."""
+    path = annotated(tmp_path, ["helmet", "lamp"], count=2, category_id=1)
+    content = json.loads(path.read_text())
+    other = content["annotations"][1]
+    other |= {"keypoints": [0, 0, 0, 5, 5, 2], "bbox": [90.0, 10.0, 50.0, 90.0]}
+    path.write_text(json.dumps(content))
+    people = read_people(path, tmp_path, own_skeleton())
+    assert len(people) == 1
+    ((region,),) = [r for r in ignored_regions(path, tmp_path, people, lambda _: True) if r]
+    assert region[0].tolist() == [90, 10, 140, 100]
 
 
 def test_a_part_of_two_joints_has_people_in_the_gallery(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.config import PipelineConfig
 from alphapose_ros.data.coco import read_coco, read_image
 from alphapose_ros.data.people import AREA_OF_BOX, Annotation, People
+from alphapose_ros.data.readers import is_part
 from alphapose_ros.eval.detection import evaluation_config
 from alphapose_ros.eval.metrics import ImageMatches, bootstrap
 from alphapose_ros.eval.parts import Measures, PosedImage, match_parts, mean_ap, part_measures
@@ -72,19 +73,27 @@ def ignored_regions(
 ) -> list[list[Region]]:
     """Per image of ``people`` the people that are not among them: crowds, no joints, left out.
 
+    Of a skeleton of one's own also people of whom only other joints are labelled.
+
     Raises:
         InputError: the file cannot be read.
     """
     content = read_coco(annotations)
     names = {entry["id"]: images / entry["file_name"] for entry in content["images"]}
     persons = {c["id"] for c in content.get("categories", ()) if c.get("name") == "person"}
+    rows = zip(people.image_ids.tolist(), people.boxes, strict=True)
+    mine = {(number, box.tobytes()) for number, box in rows}
+    by_box = people.skeleton.is_own and not is_part(people.skeleton)
     regions: dict[Path, list[Region]] = defaultdict(list)
     for item in content["annotations"]:
         other = persons and item.get("category_id") not in persons
         judged = not item.get("iscrowd") and any((item.get("keypoints") or ())[2::3])
-        if other or (judged and keep(item)) or len(item.get("bbox", ())) != 4:
+        if other or len(item.get("bbox", ())) != 4:
             continue
         (box,) = xywh_to_xyxy([item["bbox"]])
+        foreign = by_box and (item.get("image_id"), box.tobytes()) not in mine
+        if judged and keep(item) and not foreign:
+            continue
         area = float(item.get("area") or AREA_OF_BOX * item["bbox"][2] * item["bbox"][3])
         regions[names.get(item.get("image_id"), Path())].append(
             (box, area, bool(item.get("iscrowd")))
