@@ -280,7 +280,9 @@ def test_the_interpreter_is_named_where_it_is_missing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    with pytest.raises(MissingDependencyError, match=r"ai_edge_litert.*alphapose-ros\[teachers\]"):
+    with pytest.raises(
+        MissingDependencyError, match=r"ai_edge_litert.*pip install ai-edge-litert"
+    ):
         TflitePoints(tmp_path / "hand.tflite", 21)
 
 

@@ -203,7 +203,7 @@ def test_a_closed_stream_takes_nothing(tmp_path: Path) -> None:
 
 def test_without_the_package_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "rerun", None)
-    with pytest.raises(MissingDependencyError, match=r"pip install 'alphapose_ros\[viewer\]'"):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'rerun-sdk"):
         ViewerStream(url="rerun+http://127.0.0.1:1/proxy")
 
 
