@@ -227,6 +227,9 @@ def test_python(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     """The blocks of one page, one after the other in one namespace."""
     module = ModuleType("docs_page")
     monkeypatch.setitem(sys.modules, "docs_page", module)
+    for name in re.findall(r"`(\w+)\.py`", page.read_text()):
+        if name not in sys.modules and not find_spec(name):  # its blocks are that file
+            monkeypatch.setitem(sys.modules, name, module)
     found = [block for block in blocks(page) if block.language in PYTHON]
     vars(module).update(GIVEN.get(found[0].page, {}))
     for block in found:

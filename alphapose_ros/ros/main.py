@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -66,6 +67,9 @@ def serve(make_pipeline: MakePipeline, arguments: Sequence[str] | None = None) -
         except ExternalShutdownException:
             pass
         finally:
+            # The process ends, and its memory with it: two collections of all that the networks'
+            # libraries made would take seconds, and launch waits for five.
+            gc.freeze()
             if node is not None:
                 node.destroy_node()
             rclpy.try_shutdown()
