@@ -8,9 +8,10 @@ from pathlib import Path
 from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.data.custom_skeleton import make_skeleton
 
+NAMES = ["left_glove", "right_glove", "helmet", "tool", "tool_tip"]
 GLOVES = {
     "name": "operator",
-    "keypoints": ["left_glove", "right_glove", "helmet", "tool", "tool_tip"],
+    "keypoints": NAMES,
     "limbs": [["left_glove", "tool"], ["right_glove", "tool"], ["tool", "tool_tip"]],
     "sigmas": {"helmet": 0.03, "tool_tip": 0.07},
     "parts": {"person": ["left_glove", "right_glove", "helmet"], "tool": ["tool", "tool_tip"]},

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from coco_scenes import BOX, coco_file
-from custom_joints import GLOVES, own_network, own_skeleton
+from custom_joints import NAMES, own_network, own_skeleton
 
 import alphapose_ros.cli as cli
 from alphapose_ros.base.errors import ConfigError
@@ -30,7 +30,6 @@ from alphapose_ros.eval.report import JOINT_HEADER, Report
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-NAMES: list[str] = list(GLOVES["keypoints"])  # type: ignore[call-overload]
 POINTS = [[20, 30], [60, 30], [40, 10], [50, 50], [70, 70]]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from custom_joints import GLOVES, own_network, own_skeleton
+from custom_joints import NAMES, own_network, own_skeleton
 from message_definitions import Definitions
 from torch import Tensor, nn
 
@@ -52,7 +52,6 @@ from alphapose_ros.spatial.estimator import SpatialEstimator
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-NAMES: list[str] = list(GLOVES["keypoints"])  # type: ignore[call-overload]
 BARE: dict[str, Any] = {"limbs": [], "sigmas": None, "parts": None}
 SKELETONS = {
     "two parts, no body": own_skeleton(),
