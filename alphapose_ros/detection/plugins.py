@@ -99,17 +99,16 @@ def plugin_named(name: str, built_in: Collection[str]) -> Plugin | None:
             cannot be used.
     """
     everybody = installed_plugins()
-    for plugin in everybody:
-        if plugin.name == name:
-            reason = refusal(plugin, everybody, built_in)
-            if name in built_in:
-                log.warning("%s is not used: %s", plugin, reason)
-            elif reason:
-                raise ConfigError(f"detector.name: {plugin}: {reason}")
-            else:
-                return plugin
+    same = [plugin for plugin in everybody if plugin.name == name]
     if name in built_in:
+        for plugin in same:
+            log.warning("%s is not used: %s", plugin, refusal(plugin, everybody, built_in))
         return None
+    if same:
+        reason = refusal(same[0], everybody, built_in)
+        if reason:
+            raise ConfigError(f"detector.name: {same[0]}: {reason}")
+        return same[0]
     theirs = ", ".join(f"{plugin.name} (of {plugin.origin})" for plugin in everybody)
     raise ConfigError(
         f"detector.name: expected one of {', '.join(built_in)} (built in), or of the detectors of "
