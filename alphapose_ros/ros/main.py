@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Sequence
 
@@ -67,14 +66,9 @@ def serve(make_pipeline: MakePipeline, arguments: Sequence[str] | None = None) -
         except ExternalShutdownException:
             pass
         finally:
-            # The process ends, and its memory with it: the interpreter's own collection of all
-            # that the networks' libraries made is enough. Each takes seconds on a busy machine,
-            # and launch waits for five.
-            gc.freeze()
             if node is not None:
                 node.destroy_node()
             rclpy.try_shutdown()
-            gc.unfreeze()
 
 
 if __name__ == "__main__":

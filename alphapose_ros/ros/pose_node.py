@@ -163,6 +163,10 @@ class PoseNode(LifecycleNode):
         self._listen()
 
     def _release(self) -> None:
+        self._let_go()
+        free_memory()
+
+    def _let_go(self) -> None:
         self._active = False
         if self._bond is not None:
             self._bond.part()
@@ -176,11 +180,10 @@ class PoseNode(LifecycleNode):
             self._transforms.close()
         self._cameras, self._adapters, self._transforms = {}, None, None
         self._session = self._pipeline = None
-        free_memory()
 
     def destroy_node(self) -> None:
-        """Free everything, whatever the state."""
-        self._transition("close", self._release)
+        """Let go of everything, whatever the state; the process collects what remains."""
+        self._transition("close", self._let_go)
         if self._bond is not None:
             self._bond.close()
         self._log_handler.detach()
