@@ -66,7 +66,7 @@ def network_on(count: int) -> Callable[[], object]:
     config = PipelineConfig.preset_named("nano").resolved()
     estimator = create_estimator(config.pose, device, config.runtime_on(device))
     crops = torch.rand((count, 3, *estimator.crop.input_hw)) * 255
-    return lambda: [estimator.network(part) for part in crops.split(estimator.max_batch)]
+    return lambda: [estimator.network(part) for part in crops.split(estimator.limit.most)]
 
 
 def check_equal(poses: Poses, config: PoseNmsConfig) -> float:

@@ -102,7 +102,7 @@ def test_a_full_device_halves_the_batch_and_it_stays_so() -> None:
     np.testing.assert_allclose(poses.scores, 0.2, atol=1e-4)
     estimator(batch, people)
     assert calls[4:] == [2, 2, 1]
-    assert (estimator.limit.at_once, estimator.max_batch) == (2, 8)
+    assert (estimator.limit.at_once, estimator.limit.most) == (2, 8)
 
 
 def test_no_memory_for_the_crops_halves_the_batch_as_well(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ class PoseEstimator:
         output: Skeleton | None = None,
     ) -> None:
         self.network = network.eval() if isinstance(network, nn.Module) else network
-        self.crop, self.max_batch = crop or CropSpec(), max_batch
+        self.crop = crop or CropSpec()
         self.limit = BatchLimit(max_batch, "pose")
         self._own, self.skeleton = skeleton, check_mapped(skeleton, output or skeleton)
 
