@@ -122,7 +122,7 @@ class Poses(Rows):
         """
         body = self.scores[:, self.skeleton.parts.get("body", slice(None))]
         total = body.sum(1)
-        mean = np.divide((body**2).sum(1), total, out=np.zeros_like(total), where=total > 0)
+        mean = np.divide((body * body).sum(1), total, out=np.zeros_like(total), where=total > 0)
         return (mean * self.box_scores).astype(np.float32)
 
 

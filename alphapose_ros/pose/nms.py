@@ -31,13 +31,16 @@ SCORE_FLOOR = 1e-5  # AlphaPose's stand-in for a joint score of 0, so that weigh
 
 @dataclass(frozen=True)
 class Clusters:
-    """Outcome of the greedy loop: P picks, best first, and who went with each of them."""
+    """Outcome of the greedy loop: P picks, best first, and whom each of them took."""
 
     picks: IndexArray  # (P,) rows
-    members: BoolArray  # (P, N), the pick included
+    of_row: IndexArray  # (N,) number of the pick that took a row, itself included; -1: nobody
 
-    def __getitem__(self, keep: BoolArray | np.bool_) -> Clusters:
-        return Clusters(self.picks[keep], self.members[keep])
+    def __getitem__(self, keep: BoolArray) -> Clusters:
+        if keep.all():
+            return self
+        numbers = np.append(np.where(keep, keep.cumsum() - 1, -1), -1)
+        return Clusters(self.picks[keep], numbers[self.of_row])
 
 
 class PoseNms:
@@ -113,20 +116,21 @@ def body_nms(
 def wholebody_nms(poses: Poses, config: PoseNmsConfig) -> Poses:
     """Our form for skeletons with face and hands: relative lengths, fractions, weighted parts."""
     valid = valid_joints(poses.scores, config)
+    seen = valid.any(1)
+    if not seen.all():  # who has no joint that counts is like nobody else, and left out
+        return wholebody_nms(poses[seen], config)
     redundant = wholebody_redundancy(
         poses.keypoints, poses.scores, poses.boxes, poses.skeleton, config
     )
     clusters = greedy_clusters(redundant, poses.person_scores)
-    clusters = clusters[valid[clusters.picks].any(1)]
-    if not config.merge_radius:
-        return poses[clusters.picks]
     picks = clusters.picks
+    if not config.merge_radius:
+        return poses[picks]
     radius = config.merge_radius * person_sizes(poses.boxes[picks])
     keypoints, scores = merge(poses.keypoints, np.where(valid, poses.scores, 0), clusters, radius)
-    sure = valid[picks]  # joints that do not count stay as the pick has them
     return Poses(
-        np.where(sure[..., None], keypoints, poses.keypoints[picks]),
-        np.where(sure, scores, poses.scores[picks]),
+        keypoints,
+        np.where(valid[picks], scores, poses.scores[picks]),  # others stay as the pick has them
         poses.boxes[picks],
         poses.box_scores[picks],
         poses.source[picks],
@@ -141,19 +145,18 @@ def greedy_clusters(redundant: BoolArray, scores: FloatArray) -> Clusters:
         redundant: (N, N), row p marks what goes when p is picked; p itself always goes.
         scores: (N,) person scores.
     """
-    remaining = np.ones(len(scores), bool)
     picks: list[int] = []
-    members: list[BoolArray] = []
+    owner = [-1] * len(scores)
+    rows, columns = np.nonzero(redundant)
+    ends = np.searchsorted(rows, np.arange(len(scores) + 1)).tolist()
+    others = columns.tolist()
     for row in np.argsort(-scores, kind="stable").tolist():
-        if remaining[row]:
-            taken = redundant[row] & remaining
-            taken[row] = True
-            remaining &= ~taken
+        if owner[row] < 0:
+            for other in (row, *others[ends[row] : ends[row + 1]]):
+                if owner[other] < 0:
+                    owner[other] = len(picks)
             picks.append(row)
-            members.append(taken)
-    return Clusters(
-        np.array(picks, np.intp), np.array(members, bool).reshape(len(picks), len(scores))
-    )
+    return Clusters(np.array(picks, np.intp), np.array(owner, np.intp))
 
 
 def merge(
@@ -163,26 +166,29 @@ def merge(
 
     Args:
         keypoints: (N, K, 2) px.
-        scores: (N, K); where they sum up to 0 the pick's joint stays, with score 0.
+        scores: (N, K); where the pick's is 0 its joint stays.
         clusters: P picks and their members.
         radius: (P,) px.
 
     Returns:
         Keypoints (P, K, 2) and scores (P, K), themselves weighted by the scores.
     """
-    members = clusters.members.astype(keypoints.dtype)
-    # A row is in one cluster at most: all are compared with their picks at once.
-    cluster = clusters.members.argmax(0) if len(clusters.picks) else np.zeros(0, np.intp)
-    rows = np.flatnonzero(clusters.members.any(0))
-    members, cluster = members[:, rows], cluster[rows]
-    centers = keypoints[clusters.picks]
-    apart = keypoints[rows] - centers[cluster]  # about the pick: the sums lose no digits
+    rows = np.flatnonzero(clusters.of_row >= 0)
+    cluster = clusters.of_row[rows]
+    moved, own = keypoints[clusters.picks], scores[clusters.picks]
+    apart = keypoints[rows]
+    apart -= moved.take(cluster, 0)  # from the pick: the sums lose no digits
     dx, dy = apart[..., 0], apart[..., 1]
-    weight = np.where(np.sqrt(dx * dx + dy * dy) <= radius[cluster, None], scores[rows], 0)
-    total = members @ weight
-    sums = members @ (weight * np.stack([dx, dy, scores[rows]]))  # (3, P, K)
-    moved_x, moved_y, mean = np.divide(sums, total, out=np.zeros_like(sums), where=total > 0)
-    return centers + np.stack([moved_x, moved_y], -1), mean
+    terms = np.empty((4, *dx.shape), np.result_type(keypoints, scores))
+    near = np.sqrt(dx * dx + dy * dy) <= radius[cluster, None]
+    weight = np.multiply(scores[rows], near, out=terms[3])
+    for value, term in zip((dx, dy, weight), terms[:3], strict=True):
+        np.multiply(value, weight, out=term)
+    members = (np.arange(len(moved))[:, None] == cluster).astype(terms.dtype)
+    sums = members @ terms  # (4, P, K)
+    means = sums[:3] * ((own > 0) / np.maximum(sums[3], np.finfo(terms.dtype).tiny))
+    moved += np.moveaxis(means[:2], 0, -1)
+    return moved, means[2]
 
 
 def _best(scores: FloatArray) -> FloatArray:

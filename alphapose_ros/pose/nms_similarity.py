@@ -8,6 +8,8 @@ distance. AlphaPose's code adds a count of coinciding joints.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +23,7 @@ IndexArray = NDArray[np.intp]
 
 CHUNK_VALUES = 2_000_000  # pairs x joints held at a time: 16 MB of distances, however many people
 _FEW = 150  # pairs that are sooner looked at whole than sorted out
+_TINY = np.finfo(np.float32).tiny
 _ROUNDING = 1e-4  # far above that of a sum of some hundred float32
 
 
@@ -94,7 +97,9 @@ def wholebody_redundancy(
     the threshold if all its other joints coincided is done: few are left for face and hands.
     """
     people = _People(keypoints, scores, boxes, skeleton, config)
-    first, second = np.nonzero(np.triu(people.within_reach(), 1))
+    first, second = np.nonzero(people.within_reach())
+    once = first < second
+    first, second = first[once], second[once]
     if len(first) > _FEW:
         able = people.best(first, second) > config.threshold - _ROUNDING
         first, second = first[able], second[able]
@@ -130,9 +135,10 @@ class _People:
 
         The nearest they can be is the gap between the rectangles around both poses' joints.
         """
-        config, seen = self._config, self._weight > 0
-        low = np.where(seen, self._points, np.inf).min(2, initial=np.inf)  # (2, N)
-        high = np.where(seen, self._points, -np.inf).max(2, initial=-np.inf)
+        config = self._config
+        away = np.where(self._weight > 0, np.float32(0), np.float32(np.inf))
+        low = (self._points + away).min(2, initial=np.inf)  # (2, N)
+        high = (self._points - away).max(2, initial=-np.inf)
         gap = np.maximum(low[:, :, None], low[:, None])
         gap -= np.minimum(high[:, :, None], high[:, None])
         np.maximum(gap, 0, out=gap)
@@ -152,7 +158,7 @@ class _People:
     def fraction(self, first: IndexArray, second: IndexArray, total: FloatArray) -> FloatArray:
         """Sums of terms (M,) -> shares of what the less complete pose of each pair can reach."""
         least = np.minimum(self._complete[first], self._complete[second])
-        return np.divide(total, least, out=np.zeros_like(total), where=least > 0)
+        return total / np.maximum(least, _TINY)  # nothing of nothing is 0
 
     def total(
         self, first: IndexArray, second: IndexArray, joints: BoolArray | None = None
@@ -182,20 +188,21 @@ class _People:
     ) -> FloatArray:
         config = self._config
         points, confidence, weight = columns
-        apart = points[:, first]
-        apart -= points[:, second]
+        apart = points.take(first, 1)
+        apart -= points.take(second, 1)
         apart *= apart
         distance = np.sqrt(apart[0] + apart[1])
         distance /= (self._root[first] * self._root[second])[:, None] * tolerance
-        soft = confidence[first]
-        soft *= confidence[second]
+        soft = confidence.take(first, 0)
+        soft *= confidence.take(second, 0)
         soft *= distance <= config.match_radius
         distance /= -config.spatial_scale
         kernel = np.exp(distance, out=distance)
         kernel *= config.spatial_weight
         kernel += soft
         # Both poses' joint must be valid: the smaller of the two weights is 0 if one is not.
-        return np.einsum("mk,mk->m", kernel, np.minimum(weight[first], weight[second]))
+        common = np.minimum(weight.take(first, 0), weight.take(second, 0))
+        return np.einsum("mk,mk->m", kernel, common)
 
 
 def valid_joints(scores: FloatArray, config: PoseNmsConfig) -> BoolArray:
@@ -205,9 +212,10 @@ def valid_joints(scores: FloatArray, config: PoseNmsConfig) -> BoolArray:
 
 def person_sizes(boxes: FloatArray) -> FloatArray:
     """(N,) px: the square root of the box area, as in OKS; never 0."""
-    return np.sqrt(np.maximum(box_area(boxes), np.finfo(np.float32).tiny)).astype(np.float32)
+    return np.sqrt(np.maximum(box_area(boxes), _TINY)).astype(np.float32)
 
 
+@lru_cache(maxsize=32)
 def joint_weights(skeleton: Skeleton, config: PoseNmsConfig) -> tuple[FloatArray, FloatArray]:
     """Weight and tolerance of each joint, (K,) twice; a part's weight is shared by its joints."""
     share = {"feet": config.feet_weight, "face": config.face_weight}
