@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trackers compared on simulated crowds that are drawn, their people made of crops of real ones.
 
-    python benchmarks/tracking_pictures.py --crops crops --clips vtest.avi street.mp4
-    python benchmarks/tracking_pictures.py --crops crops --people people.json --json numbers.json
+    python benchmarks/tracking_pictures.py --clips vtest.avi hall.mp4 --people vtest.txt hall.txt
+    python benchmarks/tracking_pictures.py --clips street.mp4 --mine people
 
-The first mines the clips: each person that the bundled networks follow for some seconds becomes a
-folder of crops, and ``crops.jpg`` shows them all. One person may be in two folders, a folder may
-hold two people: look at it, and write a list of who is who, ``{"anna": ["vtest-011",
-"vtest-048"], ...}``; folders that it does not name are left out. The second draws crowds of these
-people and compares trackers as ``tracking.py`` does, with one difference: embeddings are those
-that the bundled re-ID network gives for the picture. Each visit of a person is played from frames
-of its own, at least two seconds apart from those of any other visit. Boxes and joints are the
-simulation's, with its errors.
+Each file of people, in MOTChallenge's format, names the boxes of one clip by who is in them;
+``people_vtest.txt`` and ``people_hall.txt`` (Intel's one-by-one-person-detection.mp4) lie beside
+this. The first command draws crowds of these people and compares trackers as ``tracking.py``
+does, with one difference: embeddings are those that the re-ID network gives for the picture. Each
+visit of a person is played from frames of its own, at least two seconds apart from those of any
+other visit. Boxes and joints are the simulation's, with its errors.
+
+The second proposes the people of other clips: everybody whom the bundled networks follow for some
+seconds, as ``people/street.txt``, and ``people/street.jpg`` to look at. One person may have two
+ids there, and one id two people: that is for the eye to find and for the hand to mend.
 """
 
 from __future__ import annotations
@@ -28,14 +30,9 @@ from tracking import compare, print_table, summarise
 from alphapose_ros.config import PipelineConfig
 from alphapose_ros.eval.crowd import CrowdFrame, simulate
 from alphapose_ros.eval.crowd_config import CrowdConfig
-from alphapose_ros.eval.crowd_crops import gather, mine_crops, sheet
-from alphapose_ros.eval.crowd_images import (
-    CropTrack,
-    CrowdPainter,
-    read_crops,
-    visits_of,
-    write_crops,
-)
+from alphapose_ros.eval.crowd_crops import cut_crops, mine_people, sheet
+from alphapose_ros.eval.crowd_images import CropTrack, CrowdPainter, visits_of
+from alphapose_ros.eval.track_files import TrackRows, read_mot, write_mot
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.io.sources import open_source
 from alphapose_ros.pipeline import PosePipeline
@@ -43,16 +40,22 @@ from alphapose_ros.reid.embedder import Embedder
 
 
 def mine(clips: Sequence[Path], folder: Path, least_s: float) -> None:
-    """Write the crops of everybody who is followed for long enough, and the sheet of them."""
-    tracks: list[CropTrack] = []
+    """Write who is followed for long enough, and a picture of them."""
+    folder.mkdir(parents=True, exist_ok=True)
     for clip in clips:
         pipeline = PosePipeline(PipelineConfig.preset_named("nano"))
         with open_source(str(clip)) as source:
-            found = mine_crops(pipeline, source, clip.stem, least_s)
-        print(f"{clip.name}: {len(found)} people followed for {least_s:g} s or more", flush=True)
-        tracks += found
-    write_crops(folder, tracks)
-    cv2.imwrite(f"{folder}.jpg", sheet(tracks)[..., ::-1])
+            people = mine_people(pipeline, source, least_s)
+        tracks = crops_of(clip, people)
+        print(f"{clip.name}: {len(tracks)} people followed for {least_s:g} s or more", flush=True)
+        write_mot(folder / f"{clip.stem}.txt", people)
+        cv2.imwrite(str(folder / f"{clip.stem}.jpg"), sheet(tracks)[..., ::-1])
+
+
+def crops_of(clip: Path, people: TrackRows) -> list[CropTrack]:
+    """The people of a clip."""
+    with open_source(str(clip)) as source:
+        return cut_crops(source, people, clip.stem)
 
 
 def drawn(
@@ -71,10 +74,11 @@ def drawn(
 def main() -> None:
     """Mine, or compare, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--crops", type=Path, required=True, help="folder of folders of crops")
-    parser.add_argument("--clips", type=Path, nargs="+", help="recordings to mine them from")
-    parser.add_argument("--people", type=Path, help="JSON, person -> folders; default: one each")
+    parser.add_argument("--clips", type=Path, nargs="+", required=True, help="recordings")
+    parser.add_argument("--people", type=Path, nargs="+", help="MOT files, one for each clip")
+    parser.add_argument("--mine", type=Path, help="folder for people proposed, and nothing else")
     parser.add_argument("--least", type=float, default=3.0, help="s, the shortest track mined")
+    parser.add_argument("--weights", default="", help="of the re-ID network")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first", type=int, default=10, help="the first seed")
     parser.add_argument("--seconds", type=float, default=90.0)
@@ -82,16 +86,22 @@ def main() -> None:
     parser.add_argument("--only", default="", help="names, joined by commas")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    if args.clips:
-        mine(args.clips, args.crops, args.least)
+    if args.mine:
+        mine(args.clips, args.mine, args.least)
         return
-    tracks = read_crops(args.crops)
-    if args.people:
-        tracks = gather(tracks, json.loads(args.people.read_text(encoding="utf-8")))
+    if len(args.people or ()) != len(args.clips):
+        parser.error("expected --people with one file for each clip, or --mine")
+    tracks = [
+        track
+        for clip, people in zip(args.clips, args.people, strict=True)
+        for track in crops_of(clip, read_mot(people))
+    ]
     config = CrowdConfig(duration_s=args.seconds, people=len(tracks), visits=8)
     visits = visits_of(tracks)
     print(f"{len(tracks)} people, {sum(visits)} visits at most")
-    embedder = PosePipeline(PipelineConfig.preset_named("nano")).embedder
+    pipeline = PipelineConfig.preset_named("nano").resolved()
+    pipeline = replace(pipeline, reid=replace(pipeline.reid, weights=args.weights))
+    embedder = PosePipeline(pipeline).embedder
     assert embedder
     seeds = range(args.first, args.first + args.seeds)
     numbers = summarise(

@@ -6,29 +6,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from alphapose_ros.base.boxes import box_iou
 from alphapose_ros.base.errors import ConfigError, InputError
+from alphapose_ros.base.records import Frame
 from alphapose_ros.base.rows import Rows
 from alphapose_ros.base.skeletons import COCO17
 from alphapose_ros.eval.crowd import CrowdFrame, affine_at_centre, simulate
 from alphapose_ros.eval.crowd_camera import HEIGHT_M, Camera, frame_times
 from alphapose_ros.eval.crowd_config import CrowdConfig
-from alphapose_ros.eval.crowd_crops import gather, mine_crops, sheet
+from alphapose_ros.eval.crowd_crops import cut_crops, mine_people, sheet
 from alphapose_ros.eval.crowd_images import (
     GAP_S,
     CropTrack,
     CrowdPainter,
-    read_crops,
     visits_of,
-    write_crops,
 )
 from alphapose_ros.eval.crowd_people import make_people
 from alphapose_ros.eval.reentry import Reentries, Sighting, reentries
+from alphapose_ros.eval.track_files import make_rows
 
 SHORT = CrowdConfig(duration_s=12, people=8, away_s=(2, 3), stay_s=(1, 3))
 PERFECT = CrowdConfig(
@@ -291,21 +290,6 @@ def test_visits_use_pixels_two_seconds_apart() -> None:
     assert visits_of([track, crop_track("b", 1, 0)]) == [4, 1]
 
 
-def test_crops_are_kept_in_folders(tmp_path: Path) -> None:
-    pytest.importorskip("cv2")
-    write_crops(tmp_path, [crop_track("a", 1, 200), crop_track("b", 0.3, 90)])
-    back = read_crops(tmp_path)
-    assert [(t.name, len(t.images)) for t in back] == [("a", 11), ("b", 4)]
-    np.testing.assert_allclose(back[0].times, np.arange(11) / 10)
-    assert abs(int(back[0].images[0][30, 15, 0]) - 200) < 6
-    (tmp_path / "b" / "later.jpg").write_bytes(b"")
-    with pytest.raises(InputError, match=r"later\.jpg: expected a name of milliseconds"):
-        read_crops(tmp_path)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="expected folders of crops"):
-        read_crops(tmp_path / "empty")
-
-
 def test_pictures_show_the_people_where_the_truth_says() -> None:
     pytest.importorskip("cv2")
     config = CrowdConfig(
@@ -338,22 +322,34 @@ def test_a_picture_of_nobody_is_a_picture() -> None:
         assert len(people) == 0
 
 
-def test_tracks_are_gathered_by_a_list() -> None:
-    tracks = [crop_track("x-001", 1, 10), crop_track("x-002", 2, 20), crop_track("x-003", 1, 30)]
-    got = gather(tracks, {"anna": ["x-001", "x-003"]})
-    assert [(t.name, len(t.images)) for t in got] == [("anna", 22)]
-    assert (np.diff(got[0].times) > 0).all()
-    with pytest.raises(InputError, match="got x-009"):
-        gather(tracks, {"bert": ["x-009"]})
+def test_people_are_cut_out_of_a_recording() -> None:
+    def frames(count: int):
+        for k in range(count):
+            image = np.full((60, 80, 3), k, np.uint8)
+            image[10:30, 5:15] = 200 + k
+            yield Frame(image, 5 * 10**9 + k * 10**8)
+
+    boxes = [[5, 10, 15, 30], [40, 0, 80, 60], [5, 10, 15, 30], [-9, 10, 15, 30]]
+    people = make_rows([0, 1, 3, 4], [7, 2, 7, 7], boxes)
+    got = cut_crops(frames(6), people, "clip")
+    assert [track.name for track in got] == ["clip-002", "clip-007"]
+    np.testing.assert_allclose(got[1].times, [0, 0.3, 0.4])
+    assert [image.shape for image in got[1].images] == [(20, 10, 3), (20, 10, 3), (20, 15, 3)]
+    assert [int(image[0, -1, 0]) for image in got[1].images] == [200, 203, 204]
+    assert cut_crops(frames(2), make_rows([], [], []), "clip") == []
+    with pytest.raises(InputError, match="clip: expected a recording of 5 frames, got 4"):
+        cut_crops(frames(4), people, "clip")
+
+
+def test_a_sheet_has_a_row_for_each_person() -> None:
     pytest.importorskip("cv2")
+    tracks = [crop_track("x-001", 1, 10), crop_track("x-002", 2, 20), crop_track("x-003", 1, 30)]
     assert sheet(tracks, columns=4, height=64).shape == (3 * 64, 6 * 32, 3)
     assert sheet([]).shape[0] > 0
 
 
 def test_long_tracks_are_mined() -> None:
     from fake_pipeline import result_for
-
-    from alphapose_ros.base.records import Frame
 
     def pipeline(frame: Frame):
         steps = frame.stamp_ns / 1e9
@@ -365,8 +361,8 @@ def test_long_tracks_are_mined() -> None:
 
     image = np.zeros((300, 640, 3), np.uint8)
     frames = [Frame(image, round(k * 1e9 / 20)) for k in range(1, 101)]
-    got = mine_crops(pipeline, frames, "clip", least_s=3)
-    assert [track.name for track in got] == ["clip-011"]
-    assert got[0].times[-1] == pytest.approx(4.9, abs=0.11)
-    assert np.diff(got[0].times).min() >= 0.1 - 1e-6
-    assert mine_crops(pipeline, [], "clip") == []
+    got = mine_people(pipeline, frames, least_s=3)
+    assert set(got.ids.tolist()) == {11}
+    assert np.diff(got.frames).min() >= 4  # a fifth of a second
+    assert (got.frames[0], got.frames[-1]) == (0, 96)
+    assert len(mine_people(pipeline, [])) == 0

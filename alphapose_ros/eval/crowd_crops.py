@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Crops of people from recordings, track by track: the looks of the simulated crowd's people.
+"""Crops of people from recordings, person by person: the looks of the simulated crowd's people.
 
-The tracker that is to be measured also mines here, so a track may hold two people and one person
-may be in two tracks. Look at the sheet, then give a list of what belongs together.
+The tracker that is to be measured also proposes who is who, so a track may hold two people and one
+person may be in two tracks. Look at the sheet, and give what belongs together one id.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,10 @@ from alphapose_ros.base.boxes import box_iou, clip_boxes
 from alphapose_ros.base.errors import InputError, require
 from alphapose_ros.base.records import Frame, FrameResult, ImageArray, TrackState
 from alphapose_ros.eval.crowd_images import CropTrack
+from alphapose_ros.eval.track_files import TrackRows, make_rows
 from alphapose_ros.io.source_base import INSTALL_OPENCV
 
-EVERY_S = 0.1  # between two crops of a track
+EVERY_S = 0.2  # between two crops of a track
 _LEAST_HEIGHT_PX = 96
 _ALONE_IOU = 0.1  # crops with more of another person in them are left out
 _LEAST_SCORE = 0.6
@@ -28,35 +29,65 @@ _WIDEST = 0.75  # of the height: who is wider bends, or is not alone
 _EDGE_PX = 3.0  # who touches the edge is cut off
 
 
-def mine_crops(
-    pipeline: Callable[[Frame], FrameResult],
-    frames: Iterable[Frame],
-    prefix: str,
-    least_s: float = 3.0,
-) -> list[CropTrack]:
-    """Unbroken tracks of at least ``least_s`` seconds, as crops of people who stand alone.
-
-    Returns:
-        Tracks named ``PREFIX-NUMBER`` in the order in which they began.
-    """
-    found: dict[int, list[tuple[float, ImageArray]]] = defaultdict(list)
-    start_ns: int | None = None
-    for frame in frames:
-        start_ns = frame.stamp_ns if start_ns is None else start_ns
-        time_s = (frame.stamp_ns - start_ns) / 1e9
+def mine_people(
+    pipeline: Callable[[Frame], FrameResult], frames: Iterable[Frame], least_s: float = 3.0
+) -> TrackRows:
+    """Unbroken tracks of at least ``least_s`` seconds: boxes of people who stand alone."""
+    found: dict[int, list[tuple[int, float, NDArray[np.float32]]]] = defaultdict(list)
+    for index, (time_s, frame) in enumerate(_timed(frames)):
         tracks = pipeline(frame).tracks
         tracks = tracks[tracks.states == TrackState.TRACKED]
         good = _presentable(tracks.poses.boxes, tracks.poses.box_scores, frame.size_hw)
         for row in np.flatnonzero(good).tolist():
-            crops = found[int(tracks.track_ids[row])]
-            if not crops or time_s - crops[-1][0] >= EVERY_S - 1e-6:
-                crops.append((time_s, _cut(frame.image, tracks.poses.boxes[row])))
+            seen = found[int(tracks.track_ids[row])]
+            if not seen or time_s - seen[-1][1] >= EVERY_S - 1e-6:
+                seen.append((index, time_s, tracks.poses.boxes[row]))
+    rows = [
+        (index, number, box)
+        for number, seen in sorted(found.items())
+        if seen[-1][1] - seen[0][1] >= least_s
+        for index, _, box in seen
+    ]
+    indices, numbers, boxes = zip(*rows, strict=True) if rows else ((), (), ())
+    return make_rows(indices, numbers, boxes)
+
+
+def cut_crops(frames: Iterable[Frame], people: TrackRows, prefix: str) -> list[CropTrack]:
+    """Everybody's crops, named ``PREFIX-ID``.
+
+    Args:
+        frames: the recording that the boxes belong to.
+        people: boxes with ids.
+        prefix: of the names.
+
+    Raises:
+        InputError: the recording ends before the last box.
+    """
+    found: dict[int, list[tuple[float, ImageArray]]] = {
+        int(person): [] for person in np.unique(people.ids)
+    }
+    count = 0
+    for index, (time_s, frame) in enumerate(_timed(frames)):
+        for row in np.flatnonzero(people.frames == index).tolist():
+            crop = _cut(frame.image, people.boxes[row])
+            found[int(people.ids[row])].append((time_s, crop))
+        count += 1
+    last = int(people.frames.max(initial=-1))
+    if last >= count:
+        raise InputError(f"{prefix}: expected a recording of {last + 1} frames, got {count}")
     out = []
-    for number, crops in sorted(found.items()):
+    for person, crops in found.items():
         times, images = zip(*crops, strict=True)
-        if times[-1] - times[0] >= least_s:
-            out.append(CropTrack(f"{prefix}-{number:03d}", np.array(times), tuple(images)))
+        out.append(CropTrack(f"{prefix}-{person:03d}", np.array(times), tuple(images)))
     return out
+
+
+def _timed(frames: Iterable[Frame]) -> Iterable[tuple[float, Frame]]:
+    """Frames with the seconds since the first."""
+    start_ns: int | None = None
+    for frame in frames:
+        start_ns = frame.stamp_ns if start_ns is None else start_ns
+        yield (frame.stamp_ns - start_ns) / 1e9, frame
 
 
 def _presentable(
@@ -77,32 +108,6 @@ def _cut(image: ImageArray, box: NDArray[np.float32]) -> ImageArray:
     size_hw = image.shape[0], image.shape[1]
     left, top, right, bottom = clip_boxes(box[None], size_hw)[0].round().astype(int).tolist()
     return image[top:bottom, left:right].copy()
-
-
-def gather(tracks: Sequence[CropTrack], people: Mapping[str, Sequence[str]]) -> list[CropTrack]:
-    """Identities from tracks by a list made by eye: person -> names of the tracks.
-
-    Tracks that no one names are left out. The times of a person's later tracks go on after
-    the earlier ones', where they come from another recording.
-
-    Raises:
-        InputError: a track is named that there is not.
-    """
-    by_name = {track.name: track for track in tracks}
-    out = []
-    for person, names in people.items():
-        missing = [name for name in names if name not in by_name]
-        if missing:
-            raise InputError(f"{person}: expected tracks that were mined, got {missing[0]}")
-        pairs: list[tuple[float, ImageArray]] = []
-        for name in names:
-            track = by_name[name]
-            after = pairs[-1][0] + EVERY_S if pairs else 0.0
-            shift = max(after - float(track.times[0]), 0.0) if pairs else 0.0
-            pairs += zip((track.times + shift).tolist(), track.images, strict=True)
-        times, images = zip(*pairs, strict=True)
-        out.append(CropTrack(person, np.array(times), tuple(images)))
-    return out
 
 
 def sheet(tracks: Sequence[CropTrack], columns: int = 10, height: int = 128) -> ImageArray:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures of the simulated crowd, its people made of crops of real ones.
 
-A crop track is one identity as a folder: ``NAME/MILLISECONDS.jpg``, boxes cut from a recording.
+A crop track is one identity: boxes cut from a recording.
 Each visit is played from a part of the track of its own, and two parts lie at least ``GAP_S``
 apart: nobody comes back with the pixels he left with.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,43 +59,6 @@ class CropTrack:
         phase = time_s % (2 * length)
         place = phase if phase <= length else 2 * length - phase
         return self.images[part[int(np.abs(times - place).argmin())]]
-
-
-def read_crops(folder: Path) -> list[CropTrack]:
-    """All identities of a folder, by name.
-
-    Raises:
-        InputError: there is none, a name is no number, or a file is no picture.
-    """
-    cv2 = require("cv2", needed_for="crops of people", install=INSTALL_OPENCV)
-    out = []
-    for person in sorted(path for path in folder.iterdir() if path.is_dir()):
-        files = [file for file in person.iterdir() if file.suffix in (".jpg", ".png")]
-        wrong = [file for file in files if not file.stem.isdigit()]
-        if wrong:
-            raise InputError(f"{wrong[0]}: expected a name of milliseconds, as 001200.jpg")
-        files.sort(key=lambda file: int(file.stem))
-        images = [cv2.imread(str(file)) for file in files]
-        for file, image in zip(files, images, strict=True):
-            if image is None:
-                raise InputError(f"{file}: expected a picture, got something else")
-        if files:
-            times = np.array([int(file.stem) / 1e3 for file in files])
-            rgb = tuple(np.ascontiguousarray(image[..., ::-1]) for image in images)
-            out.append(CropTrack(person.name, times, rgb))
-    if not out:
-        raise InputError(f"{folder}: expected folders of crops, one for each person, got none")
-    return out
-
-
-def write_crops(folder: Path, tracks: Sequence[CropTrack]) -> None:
-    """The same as a folder of folders; existing pictures of the same name are replaced."""
-    cv2 = require("cv2", needed_for="crops of people", install=INSTALL_OPENCV)
-    for track in tracks:
-        place = folder / track.name
-        place.mkdir(parents=True, exist_ok=True)
-        for time_s, image in zip(track.times, track.images, strict=True):
-            cv2.imwrite(str(place / f"{round(1e3 * time_s):07d}.jpg"), image[..., ::-1])
 
 
 def visits_of(tracks: Sequence[CropTrack]) -> list[int]:
