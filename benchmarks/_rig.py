@@ -12,10 +12,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from _camera import Ear, Play, camera_main, match
 from _floor import Forwards, floor_main
 from _node import Node, NodeSettings, child, node_command, running
 from _results import median, percentiles, ratio
+from turns import ratio_of
 
 from alphapose_ros.base.errors import TransportError
 from alphapose_ros.demo.node_process import private_environment
@@ -23,7 +25,7 @@ from alphapose_ros.demo.node_process import private_environment
 _LOADING_S = 600.0  # until the node answers its first image, on a busy machine
 _ANSWER_S = 15.0
 _SETTLE_S = 1.0
-_IN_TURN = 3  # blocks of single images, each between two blocks of the floor
+_IN_TURN = 12  # blocks of single images, each between two blocks of the floor
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class Rig:
             ratios.append(ratio(median(block), between))
             answers += block
         p50, p95, p99 = percentiles(answers)
+        told = [value for value in ratios if value is not None]
+        against = ratio_of(np.array(told), np.ones(len(told))) if told else None
         return {
             "people": view.people,
             "found": self.ear.people,
@@ -99,7 +103,8 @@ class Rig:
             "p95 ms": p95,
             "p99 ms": p99,
             "floor ms": median([value for block in floors for value in block]),
-            "p50 / floor": median(ratios),
+            "p50 / floor": against and against.median,
+            "95 % interval": against and f"{against.low:.3g} to {against.high:.3g}",
             "node's own ms": self._processing()[0],
             "unanswered": _IN_TURN * images * self.settings.cameras - len(answers),
             "memory MB": self.node.memory_mb,

@@ -33,6 +33,15 @@ class Ratio:
         return f"{self.median:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
 
+def ratio_of(slow: FloatArray, fast: FloatArray) -> Ratio:
+    """How many times the other's time the first took, round by round."""
+    ratios = slow / fast
+    rng = np.random.default_rng(0)
+    medians = np.median(rng.choice(ratios, (2000, len(ratios))), axis=1)
+    low, high = np.percentile(medians, [2.5, 97.5])
+    return Ratio(float(np.median(ratios)), float(low), float(high))
+
+
 @dataclass(frozen=True)
 class Turns:
     """Seconds of each contestant in each round, (rounds,) by name."""
@@ -41,11 +50,7 @@ class Turns:
 
     def ratio(self, slow: str, fast: str) -> Ratio:
         """How many times the time of ``fast`` the contestant ``slow`` took."""
-        ratios = self.seconds[slow] / self.seconds[fast]
-        rng = np.random.default_rng(0)
-        medians = np.median(rng.choice(ratios, (2000, len(ratios))), axis=1)
-        low, high = np.percentile(medians, [2.5, 97.5])
-        return Ratio(float(np.median(ratios)), float(low), float(high))
+        return ratio_of(self.seconds[slow], self.seconds[fast])
 
     def milliseconds(self, name: str) -> float:
         """Median of a contestant; a side note, for it is of this machine and its load."""
