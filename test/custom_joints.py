@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from alphapose_ros.base.custom_skeleton import make_skeleton
 from alphapose_ros.base.skeletons import Skeleton
-from alphapose_ros.data.custom_skeleton import make_skeleton
 
 NAMES = ["left_glove", "right_glove", "helmet", "tool", "tool_tip"]
 GLOVES = {
@@ -28,6 +29,13 @@ STARTS = {
 def own_skeleton(**changes: object) -> Skeleton:
     """The five joints, with other keys of their file changed."""
     return make_skeleton({**GLOVES, **changes})
+
+
+def skeleton_file(folder: Path, **changes: object) -> str:
+    """The YAML file of the five joints, with other keys changed."""
+    path = folder / "operator.yaml"
+    path.write_text(json.dumps({**GLOVES, **changes}), encoding="utf-8")  # JSON is YAML too
+    return str(path)
 
 
 def own_network(path: Path, skeleton: Skeleton | None = None) -> Path:

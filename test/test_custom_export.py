@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from custom_joints import own_network, own_skeleton
+from custom_joints import NAMES, own_network, own_skeleton, skeleton_file
 from pose_heads import PEOPLE
 
 import alphapose_ros.cli as cli
@@ -18,6 +18,7 @@ from alphapose_ros.base.errors import ConfigError, WeightsError
 from alphapose_ros.base.records import Detections, Poses
 from alphapose_ros.base.skeletons import HALPE136, Skeleton
 from alphapose_ros.imaging import ImageBatch
+from alphapose_ros.models.checkpoint import load_checkpoint, save_checkpoint
 from alphapose_ros.models.export import METADATA, with_metadata
 from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.pose.factory import create_estimator
@@ -90,12 +91,66 @@ def test_a_joint_of_ones_own_is_taught_though_the_bundled_network_was_not(tmp_pa
 def test_the_configuration_may_name_the_skeleton_that_the_file_has(own: tuple[Path, Path]) -> None:
     for file in own:
         assert_same(found_by(file, skeleton="operator").skeleton, own_skeleton())
-        expected = r"expected 'operator', which the network has, or one of coco17.*got 'welder'"
+        expected = r"expected 'operator', which the network has, one of coco17.*got 'welder'"
         with pytest.raises(ConfigError, match=expected) as caught:
             found_by(file, skeleton="welder")
         assert "\n" not in str(caught.value)
         with pytest.raises(ConfigError, match="shares joints with operator, got halpe136"):
             found_by(file, skeleton="halpe136")
+
+
+SWAPPED = [NAMES[1], NAMES[0], *NAMES[2:]]
+
+
+def test_a_yaml_file_of_the_same_name_replaces_what_is_drawn_and_measured(
+    own: tuple[Path, Path], tmp_path: Path
+) -> None:
+    changes: dict[str, Any] = {"limbs": [["helmet", "tool"]], "sigmas": 0.09}
+    wanted = skeleton_file(tmp_path, **changes)
+    for file in own:
+        assert_same(found_by(file, skeleton=wanted).skeleton, own_skeleton(**changes))
+    wanted = skeleton_file(tmp_path, keypoints=SWAPPED, parts=None)
+    for file in own:
+        with pytest.raises(ConfigError, match=r"knows as operator, left.*; got right.* order"):
+            found_by(file, skeleton=wanted)
+
+
+def test_a_yaml_file_of_another_name_is_mapped_onto(
+    own: tuple[Path, Path], tmp_path: Path
+) -> None:
+    names = ["lamp", *SWAPPED]
+    wanted = skeleton_file(tmp_path, name="welder", keypoints=names, parts=None)
+    for file in own:
+        poses, plain = found_by(file, skeleton=wanted), found_by(file)
+        assert poses.skeleton.keypoint_names == tuple(names)
+        np.testing.assert_array_equal(poses.keypoints[:, 1:], plain.keypoints[:, [1, 0, 2, 3, 4]])
+        assert not poses.scores[:, 0].any()
+    strange = skeleton_file(
+        tmp_path, name="other", keypoints=["lamp"], limbs=[], parts=None, sigmas=None
+    )
+    with pytest.raises(ConfigError, match="shares joints with operator, got other"):
+        found_by(own[1], skeleton=strange)
+
+
+def test_a_yaml_file_names_the_joints_of_a_network_that_does_not(
+    own: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Files of others: a graph without a word about joints, a checkpoint of five maps."""
+    about = described(own[1])
+    graph, weights = tmp_path / "foreign.onnx", tmp_path / "foreign.safetensors"
+    del about["skeleton"], about["own_skeleton"]
+    graph.write_bytes(with_metadata(own[1].read_bytes(), about))
+    save_checkpoint(*load_checkpoint(own[0]), weights)
+    wanted = skeleton_file(tmp_path)
+    for file, plain in ((graph, own[1]), (weights, own[0])):
+        with pytest.raises((WeightsError, ConfigError), match=r"pose\.skeleton"):
+            found_by(file)
+        poses = found_by(file, skeleton=wanted)
+        assert_same(poses.skeleton, own_skeleton())
+        np.testing.assert_array_equal(poses.keypoints, found_by(plain).keypoints)
+    short = skeleton_file(tmp_path, keypoints=NAMES[:4], limbs=[], parts=None, sigmas=None)
+    with pytest.raises(WeightsError, match=r"or of a YAML file as pose\.skeleton; got 5"):
+        found_by(graph, skeleton=short)
 
 
 def described(path: Path) -> dict[str, Any]:

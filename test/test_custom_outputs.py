@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from custom_joints import NAMES, own_network, own_skeleton
+from custom_joints import NAMES, own_network, own_skeleton, skeleton_file
 from message_definitions import Definitions
 from torch import Tensor, nn
 
@@ -212,6 +212,20 @@ def test_nms_of_few_joints_is_relative() -> None:
     assert PoseNms().form(COCO17) == PoseNms().form(HALPE26) == "body"
 
 
+def prepare_predict(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, networks: PosePipeline
+) -> tuple[list[str], Path]:
+    """A command that looks at one image with joints of one's own, and the file it writes."""
+    import cv2
+
+    networks.estimator = PoseEstimator(Made(5), SKELETONS["two parts, no body"])
+    networks.detector = Given()  # type: ignore[assignment]
+    monkeypatch.setattr("alphapose_ros.cli.pipelines.make_pipeline", lambda args: networks)
+    image, out = folder / "1.png", folder / "out.json"
+    cv2.imwrite(str(image), np.zeros((240, 320, 3), np.uint8))
+    return ["predict", str(image), "--output", str(out), "--quiet"], out
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -229,15 +243,24 @@ def test_predict(
     options: tuple[str, ...],
     message: str,
 ) -> None:
-    import cv2
-
-    networks.estimator = PoseEstimator(Made(5), SKELETONS["two parts, no body"])
-    networks.detector = Given()  # type: ignore[assignment]
-    monkeypatch.setattr("alphapose_ros.cli.pipelines.make_pipeline", lambda args: networks)
-    cv2.imwrite(str(tmp_path / "1.png"), np.zeros((240, 320, 3), np.uint8))
-    out = tmp_path / "out.json"
-    argv = ["predict", str(tmp_path / "1.png"), "--output", str(out), "--quiet", *options]
-    assert cli.main(argv) == (2 if message else 0)
+    argv, out = prepare_predict(tmp_path, monkeypatch, networks)
+    assert cli.main([*argv, *options]) == (2 if message else 0)
     assert message in capsys.readouterr().err
     if not message:
         assert [len(row["keypoints"]) for row in json.loads(out.read_text())] == [15, 15]
+
+
+def test_predict_maps_onto_a_yaml_file(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    networks: PosePipeline,
+) -> None:
+    argv, out = prepare_predict(tmp_path, monkeypatch, networks)
+    bare: dict[str, Any] = {**BARE, "keypoints": ["lamp", "tool"]}
+    assert cli.main([*argv, "--skeleton", skeleton_file(tmp_path, name="lit", **bare)]) == 0
+    for row in json.loads(out.read_text()):
+        assert [score > 0 for score in row["keypoints"][2::3]] == [False, True]
+    capsys.readouterr()
+    assert cli.main([*argv, "--skeleton", skeleton_file(tmp_path, **bare)]) == 2
+    assert "knows as operator, left_glove" in capsys.readouterr().err

@@ -13,7 +13,7 @@ import pytest
 from docs_pages import ROOT, blocks, commands
 
 import alphapose_ros.cli as cli
-from alphapose_ros.data.custom_skeleton import load_skeleton
+from alphapose_ros.base.custom_skeleton import load_skeleton
 from alphapose_ros.models.export import METADATA
 from alphapose_ros.models.stored_skeleton import skeleton_described
 from alphapose_ros.pose.config import PoseConfig

@@ -37,6 +37,7 @@ from docs_shell import (
 )
 
 import alphapose_ros.cli as cli
+from alphapose_ros.base.custom_skeleton import load_skeleton
 from alphapose_ros.base.errors import AlphaPoseError
 from alphapose_ros.base.skeletons import HALPE136
 from alphapose_ros.cli import train
@@ -44,7 +45,6 @@ from alphapose_ros.cli.node import parse_remaps
 from alphapose_ros.cli.options import build_config
 from alphapose_ros.cli.pipelines import load_config
 from alphapose_ros.config import read_parameters
-from alphapose_ros.data.custom_skeleton import load_skeleton
 from alphapose_ros.detection.plugins import GROUP
 
 pytestmark = [

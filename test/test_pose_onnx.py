@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from custom_joints import skeleton_file
 from pose_heads import (
     DOT,
     JOINTS,
@@ -102,6 +103,20 @@ def test_joints_are_mapped_by_name_with_neck_and_pelvis_between(tmp_path: Path) 
     known = [*range(17), 18, 19]
     assert np.abs(found[:, known] - DOT).max() < 0.6
     assert not found[:, 20:].any()
+
+
+def test_a_yaml_file_says_more_than_the_number_of_joints(tmp_path: Path) -> None:
+    """Seventeen joints are COCO's, unless somebody says what they are or the file is known."""
+    path = written(tmp_path / "dog.onnx", Simcc(), ("x", "y"))
+    names = ["tail", *(f"paw_{k}" for k in range(1, JOINTS))]
+    wanted = skeleton_file(
+        tmp_path, name="dog", keypoints=names, limbs=[], parts=None, sigmas=None
+    )
+    config = PoseConfig(skeleton=wanted)
+    found = load_onnx_pose(path, RuntimeOptions(), config)
+    assert found.skeleton.keypoint_names == tuple(names)
+    with pytest.raises(ConfigError, match="shares joints with coco17, got dog"):
+        load_onnx_pose(path, RuntimeOptions(), config, spec=spec(skeleton="coco17"))
 
 
 def test_pixels_reach_the_graph_as_they_should() -> None:

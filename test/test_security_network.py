@@ -13,6 +13,7 @@ from registry_cases import model, names, refused, sha
 
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.settings import options_of
+from alphapose_ros.base.skeletons import SKELETONS
 from alphapose_ros.config import PipelineConfig
 from alphapose_ros.dds.environment import RosEnvironment
 from alphapose_ros.front.config import NodeConfig
@@ -23,7 +24,7 @@ from alphapose_ros.registry.download import FetchOptions, fetch
 # ---- parameters that name files
 
 # Text parameters that name no file: choices are known by their limits, these by their meaning.
-PLAIN_TEXT = {"device", "pose.skeleton", "target_frame", "fixed_frame"}
+PLAIN_TEXT = {"device", "target_frame", "fixed_frame"}
 
 
 def test_every_text_parameter_is_judged() -> None:
@@ -42,17 +43,18 @@ def test_every_text_parameter_is_judged() -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_a_peer_names_models_and_no_files(name: str) -> None:
     started = {name: "/opt/models/mine.onnx"}
-    for value in ("", "/opt/models/mine.onnx", *MODELS):
+    known = SKELETONS if name == "pose.skeleton" else MODELS
+    for value in ("", "/opt/models/mine.onnx", *known):
         confine({name: value}, started)
     for value in ("/etc/passwd", "../mine.onnx", "~/mine.onnx", "/opt/models/mine.onnx/", "x"):
-        with pytest.raises(ConfigError, match=f"^{name}: expected the name of a known model"):
+        with pytest.raises(ConfigError, match=f"^{name}: expected the name of a known "):
             confine({name: value}, started)
         with pytest.raises(ConfigError, match=f"^{name}: "):
             confine({name: value}, {})
 
 
 def test_other_parameters_are_left_alone() -> None:
-    confine({"pose.skeleton": "/etc/passwd", "nms.eta": 0.5}, {})
+    confine({"device": "/etc/passwd", "nms.eta": 0.5}, {})
 
 
 # ---- DDS security

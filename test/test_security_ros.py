@@ -30,10 +30,10 @@ def test_a_peer_names_models_and_no_files(domain: int, far: FarEnd, tmp_path: Pa
     with node_process(domain, "-p", f"detector.weights:={mine}"):
         assert far.transition("deactivate")
         assert far.transition("cleanup")
-        for name in FILES:
+        for name, kind in FILES.items():
             refusal = far.set_parameter(name, "/etc/passwd")
-            assert refusal.startswith(f"{name}: expected the name of a known model, nothing, or")
-            assert "known model" in far.describe(name).additional_constraints
+            assert refusal.startswith(f"{name}: expected the name of a known {kind}, nothing, or")
+            assert f"known {kind}" in far.describe(name).additional_constraints
         assert far.parameter("detector.weights") == str(mine)
         assert not far.set_parameter("detector.weights", "yolox_s")
         assert not far.set_parameter("detector.weights", str(mine))

@@ -55,8 +55,14 @@ def check_mapped(source: Skeleton, target: Skeleton) -> Skeleton:
     """``target``, if poses of ``source`` can be mapped to it.
 
     Raises:
-        ConfigError: not a single joint is in both.
+        ConfigError: not a single joint is in both, or they are different joints of one name.
     """
+    if source.name == target.name and source.keypoint_names != target.keypoint_names:
+        raise ConfigError(
+            f"skeleton: expected the joints that the network knows as {source.name}, "
+            f"{', '.join(source.keypoint_names)}; got {', '.join(target.keypoint_names)}: rename "
+            "it, or bring them into this order"
+        )
     if not (target.source_of(source) >= 0).any():
         raise ConfigError(
             f"skeleton: expected one that shares joints with {source.name}, got {target.name}"

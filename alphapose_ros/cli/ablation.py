@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from alphapose_ros.base.custom_skeleton import skeleton_named
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.settings import check_settings, setting
 from alphapose_ros.cli.console import say, table, ticking
@@ -24,7 +25,7 @@ from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.pose.crops import CropSpec
 from alphapose_ros.pose.estimator import PoseEstimator
 from alphapose_ros.pose.factory import decoded_network
-from alphapose_ros.train.pose import skeleton_named, train_pose
+from alphapose_ros.train.pose import train_pose
 from alphapose_ros.train.pose_config import PoseTrainConfig
 from alphapose_ros.train.students import make_student, write_student
 

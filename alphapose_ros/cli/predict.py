@@ -61,7 +61,7 @@ def register(commands: Commands) -> None:
     parser.add_argument("--format", choices=_FORMATS, default="alphapose", help="see below")
     parser.add_argument("--boxes", metavar="FILE", help="person boxes instead of the detector")
     parser.add_argument(
-        "--skeleton", metavar="NAME", help="map the joints by name, as coco17 or halpe26"
+        "--skeleton", metavar="NAME", help="map the joints by name, as coco17 or a YAML file"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     add_pipeline_options(parser)
@@ -98,15 +98,15 @@ def _skeleton(args: argparse.Namespace, own: Skeleton) -> Skeleton:
         ConfigError: no such skeleton, or one without a joint of the network.
         InputError: the format has no place for the joints.
     """
+    from alphapose_ros.base.custom_skeleton import skeleton_named
     from alphapose_ros.base.keypoints import check_mapped
-    from alphapose_ros.base.skeletons import get_skeleton
     from alphapose_ros.io.formats import check_openpose
 
     if args.format == "openpose":
         check_openpose(own)
     if args.skeleton in (None, "", own.name):
         return own
-    return check_mapped(own, get_skeleton(args.skeleton))
+    return check_mapped(own, skeleton_named(args.skeleton))
 
 
 def find(arguments: list[str]) -> list[Image]:

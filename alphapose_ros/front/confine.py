@@ -3,25 +3,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.base.skeletons import SKELETONS
 from alphapose_ros.registry.catalogue import MODELS
 
-FILES = (
-    "detector.weights",
-    "pose.weights",
-    "pose.calibration",
-    "pose.face_weights",
-    "pose.hand_weights",
-    "reid.weights",
-)
-NOTE = "a file only when the node is started, later the name of a known model"
+# Parameter -> what of ours it may name beside a file.
+FILES = {
+    "detector.weights": "model",
+    "pose.weights": "model",
+    "pose.skeleton": "skeleton",
+    "pose.calibration": "model",
+    "pose.face_weights": "model",
+    "pose.hand_weights": "model",
+    "reid.weights": "model",
+}
+_NAMES: dict[str, Collection[str]] = {"model": MODELS, "skeleton": SKELETONS}
+
+
+def note(name: str) -> str:
+    """What the parameter ``name`` of :data:`FILES` takes."""
+    return f"a file only when the node is started, later the name of a known {FILES[name]}"
 
 
 def confine(wanted: Mapping[str, Any], started: Mapping[str, Any]) -> None:
-    """Files are named when the node is started; later, models are chosen by their names.
+    """Files are named when the node is started; later, what is ours is chosen by its name.
 
     Whoever reaches the node over the network may set parameters, and shall not choose what it
     reads.
@@ -33,9 +41,10 @@ def confine(wanted: Mapping[str, Any], started: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: names a parameter that would open another file.
     """
-    for name in sorted(wanted.keys() & set(FILES)):
-        if wanted[name] not in ("", started.get(name, ""), *MODELS):
+    for name in sorted(wanted.keys() & FILES.keys()):
+        kind = FILES[name]
+        if wanted[name] not in ("", started.get(name, ""), *_NAMES[kind]):
             raise ConfigError(
-                f"{name}: expected the name of a known model, nothing, or the file that the node "
+                f"{name}: expected the name of a known {kind}, nothing, or the file that the node "
                 f"was started with, got {wanted[name]!r}"
             )

@@ -23,8 +23,10 @@ class PoseConfig:
             or its shape says.
         format: outputs of an ONNX file: auto (seen from their shapes), simcc, heatmap, rtmo or
             decoded.
-        skeleton: joints that come out, as halpe136, matched by name; joints that the network does
-            not know get score 0. Empty: the network's own.
+        skeleton: joints that come out, as halpe136 or a YAML file of your own ones, matched by
+            name; joints that the network does not know get score 0. A YAML file of as many
+            joints also describes a network that does not tell its joints. Empty: the network's
+            own.
         tail_cut: confidences below this share of a map's peak are dropped before SIKR's sum; 0
             is AlphaPose's own decoding; -1: 0.3 for this project's networks, 0 for AlphaPose's.
         window: standard deviation, in map cells of 4 px, of a Gaussian around the peak that

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from alphapose_ros.base.custom_skeleton import is_file, load_skeleton, skeleton_named
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.keypoints import check_mapped, map_keypoints
 from alphapose_ros.base.records import Detections, Poses
@@ -109,20 +111,45 @@ class PoseEstimator:
         return torch.cat([keypoints, scores[..., None]], -1).float().cpu().numpy()
 
 
+def described(name: str, told: Skeleton | None, joints: int) -> Skeleton | None:
+    """A network's own joints, by its file and by the YAML file that ``pose.skeleton`` may name.
+
+    Where both speak of one skeleton, limbs, parts and sigmas are those of the YAML file.
+
+    Args:
+        name: as configured, see :func:`output_skeleton`.
+        told: what the network's file says; None: nothing.
+        joints: how many the network has.
+
+    Returns:
+        None where neither knows: a YAML file of as many joints describes any network.
+
+    Raises:
+        ConfigError: the YAML file is unusable, or gives different joints the name of ``told``.
+    """
+    if not is_file(name):
+        return told
+    wanted = load_skeleton(Path(name))
+    if told is None:
+        return wanted if len(wanted) == joints else None
+    return check_mapped(told, wanted) if wanted.name == told.name else told
+
+
 def output_skeleton(name: str, own: Skeleton) -> Skeleton:
     """The joints that ``pose.skeleton`` asks a network for whose own ones are ``own``.
 
     Raises:
-        ConfigError: neither empty, nor the network's own, nor a known set.
+        ConfigError: neither empty, nor the network's own, nor a known set, nor a YAML file.
     """
     if name in ("", own.name):
         return own
-    if name not in SKELETONS:
+    if name not in SKELETONS and not is_file(name):
         raise ConfigError(
-            f"pose.skeleton: expected {own.name!r}, which the network has, or one of "
-            f"{', '.join(SKELETONS)}; got {name!r}"
+            f"pose.skeleton: expected {own.name!r}, which the network has, one of "
+            f"{', '.join(SKELETONS)}, or a YAML file; got {name!r}"
         )
-    return SKELETONS[name]
+    wanted = skeleton_named(name)
+    return own if wanted.name == own.name else wanted
 
 
 def mapped(poses: Poses, skeleton: Skeleton) -> Poses:

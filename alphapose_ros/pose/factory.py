@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from alphapose_ros.base.errors import ConfigError, WeightsError
-from alphapose_ros.base.skeletons import SKELETONS, Skeleton, get_skeleton
+from alphapose_ros.base.skeletons import SKELETONS, Skeleton
 from alphapose_ros.models.checkpoint import CheckpointInfo, load_checkpoint
 from alphapose_ros.models.export import POSE_NAMES, DecodedPose
 from alphapose_ros.models.stored_skeleton import stored_skeleton
@@ -18,7 +18,7 @@ from alphapose_ros.pose.combined import CombinedDecoder
 from alphapose_ros.pose.confidence import CalibratedDecoder, Calibration
 from alphapose_ros.pose.config import OWN, PoseConfig
 from alphapose_ros.pose.crops import CropSpec
-from alphapose_ros.pose.estimator import Estimator, PoseEstimator, output_skeleton
+from alphapose_ros.pose.estimator import Estimator, PoseEstimator, described, output_skeleton
 from alphapose_ros.pose.flip import FlipTested
 from alphapose_ros.pose.heatmap import HeatmapDecoder
 from alphapose_ros.pose.onnx import load_onnx_pose
@@ -97,14 +97,17 @@ def decoded_network(path: Path, config: PoseConfig) -> tuple[nn.Module, Checkpoi
     """A weight file's network from crops of 0..255 to joints, what it is, and its skeleton.
 
     Raises:
-        ConfigError: nobody can tell how it is decoded.
+        ConfigError: nobody can tell how it is decoded or what its joints are.
         WeightsError: the weight file is missing, damaged or of another network.
     """
     network, info = load_checkpoint(path, decode=config.decode)
-    own = stored_skeleton(path)
-    if own is None and not info.skeleton:
-        raise ConfigError(f"{path}: no known skeleton has {info.num_joints} joints")
-    skeleton = own or get_skeleton(info.skeleton)
+    told = stored_skeleton(path) or SKELETONS.get(info.skeleton)
+    skeleton = described(config.skeleton, told, info.num_joints)
+    if skeleton is None:
+        raise ConfigError(
+            f"{path}: no known skeleton has {info.num_joints} joints; pose.skeleton takes a YAML "
+            "file that describes them"
+        )
     if len(skeleton) != info.num_joints:
         raise WeightsError(
             f"{path}: its skeleton has {len(skeleton)} joints, its maps are {info.num_joints}"

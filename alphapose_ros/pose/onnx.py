@@ -25,7 +25,7 @@ from alphapose_ros.pose.combined import CombinedDecoder
 from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.pose.crops import CropSpec
 from alphapose_ros.pose.dark import decode_dark
-from alphapose_ros.pose.estimator import Estimator, PoseEstimator, output_skeleton
+from alphapose_ros.pose.estimator import Estimator, PoseEstimator, described, output_skeleton
 from alphapose_ros.pose.graph import PoseGraph
 from alphapose_ros.pose.heatmap import decode_heatmaps
 from alphapose_ros.pose.rtmo import OneStageEstimator
@@ -109,7 +109,8 @@ def load_onnx_pose(
         path: of the file.
         options: runtime and device.
         config: its ``format`` may force the form; ``decode``, ``tail_cut`` and ``window`` speak of
-            raw maps, ``score_threshold`` of RTMO, ``skeleton`` of the joints that come out.
+            raw maps, ``score_threshold`` of RTMO, ``skeleton`` of the joints that come out, and
+            of what they are where the file does not tell.
         max_batch: crops per call.
         spec: what is known of the file: preprocessing, skeleton, input size. None: the registry's
             entry for a file of this name, else what networks of this form usually take.
@@ -124,7 +125,7 @@ def load_onnx_pose(
     size = spec.input_hw if spec else None
     graph = PoseGraph(path, options, max_batch=max_batch, input_hw=size)
     form = _form(graph, config.format)
-    skeleton = _skeleton(graph, form, spec)
+    skeleton = _skeleton(graph, form, spec, config.skeleton)
     output = output_skeleton(config.skeleton, skeleton)
     if form == "rtmo":
         return OneStageEstimator(
@@ -180,23 +181,27 @@ def _axes(graph: PoseGraph, first: int, second: int) -> tuple[int, int] | None:
     return (1, 0) if first * width == second * height else None
 
 
-def _skeleton(graph: PoseGraph, form: str, spec: ModelSpec | None) -> Skeleton:
+def _skeleton(graph: PoseGraph, form: str, spec: ModelSpec | None, wanted: str) -> Skeleton:
+    """What the joints are: as the file or its name tells, as configured, or by their number."""
     joints = graph.shapes[1][2] if form == "rtmo" else graph.shapes[0][1]
     named = spec.skeleton if spec else ""
     try:
-        skeleton = skeleton_described(graph.about) if form == "decoded" else None
-        if skeleton and named not in ("", skeleton.name):
+        told = skeleton_described(graph.about) if form == "decoded" else None
+        if told and named not in ("", told.name):
             raise WeightsError(
-                f"{graph.name}: expected joints of {named}, got a file that says {skeleton.name!r}"
+                f"{graph.name}: expected joints of {named}, got a file that says {told.name!r}"
             )
-        skeleton = skeleton or (get_skeleton(named) if named else None)
+        told = told or (get_skeleton(named) if named else None)
     except (ConfigError, InputError) as error:
         raise WeightsError(f"{graph.name}: {error}") from error
-    if skeleton is None:
-        skeleton = next((s for s in SKELETONS.values() if len(s) == joints), None)
+    by_number = next((s for s in SKELETONS.values() if len(s) == joints), None)
+    skeleton = described(wanted, told, joints) or by_number
     if skeleton is None:
         known = ", ".join(f"{len(s)} ({s.name})" for s in SKELETONS.values())
-        raise WeightsError(f"{graph.name}: expected joints of a known set, {known}; got {joints}")
+        raise WeightsError(
+            f"{graph.name}: expected joints of a known set, {known}, or of a YAML file as "
+            f"pose.skeleton; got {joints}"
+        )
     if len(skeleton) != joints:
         raise WeightsError(
             f"{graph.name}: expected {len(skeleton)} joints of {skeleton.name}, got {joints}"

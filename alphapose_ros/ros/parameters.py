@@ -26,7 +26,7 @@ from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.settings import Setting, options_of
 from alphapose_ros.config import PipelineConfig, build, nested, split_parameters
 from alphapose_ros.front.config import CameraTopics, NodeConfig
-from alphapose_ros.front.confine import FILES, NOTE, confine
+from alphapose_ros.front.confine import FILES, confine, note
 
 Configs = tuple[PipelineConfig, NodeConfig]
 
@@ -155,7 +155,7 @@ def descriptor(item: Declared) -> ParameterDescriptor:
     limits = item.limits
     notes = [limits.expected] if limits != Setting(live=limits.live) else []
     if item.name in FILES:
-        notes.append(NOTE)
+        notes.append(note(item.name))
     if not limits.live and not item.read_only:
         notes.append("can change while the node is unconfigured")
     out = ParameterDescriptor(

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from torch import Tensor
 
+from alphapose_ros.base.custom_skeleton import skeleton_named
 from alphapose_ros.base.errors import ConfigError, InputError
 from alphapose_ros.base.settings import check_settings, setting
 from alphapose_ros.models.family import LIGHT
-from alphapose_ros.train.pose import skeleton_named
 from alphapose_ros.train.students import Student, make_student, unfolded, write_student
 
 

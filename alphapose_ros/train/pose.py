@@ -25,8 +25,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from alphapose_ros.base.custom_skeleton import skeleton_named
 from alphapose_ros.base.errors import ConfigError
-from alphapose_ros.base.skeletons import SKELETONS, Skeleton, get_skeleton
+from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.data.augment import AugmentConfig
 from alphapose_ros.data.feet import FeetSpec, read_feet, read_set_with_feet
 from alphapose_ros.data.people import People
@@ -133,19 +134,6 @@ def _decode_of(config: PoseTrainConfig) -> str:
     """How the maps of this loss are read."""
     kind = config.chosen_loss.kind
     return kind if kind in ("heatmap", "combined") else "sikr"
-
-
-def skeleton_named(name: str) -> Skeleton:
-    """A known keypoint set, or the custom one of a YAML file.
-
-    Raises:
-        ConfigError: neither.
-    """
-    if name in SKELETONS or not name.endswith((".yaml", ".yml")):
-        return get_skeleton(name)
-    from alphapose_ros.data.custom_skeleton import load_skeleton
-
-    return load_skeleton(Path(name))
 
 
 def _samples(config: PoseTrainConfig, skeleton: Skeleton, world: World) -> PoseSamples:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from coco_scenes import coco_file, person
 
+from alphapose_ros.base.custom_skeleton import load_skeleton
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.skeletons import COCO17
-from alphapose_ros.data.custom_skeleton import load_skeleton
 from alphapose_ros.data.readers import read_set
 
 FULL = """

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.plain_yaml import read_yaml
-from alphapose_ros.base.skeletons import SKELETONS, Pairs, Skeleton
+from alphapose_ros.base.skeletons import SKELETONS, Pairs, Skeleton, get_skeleton
 
 _KEYS = ("name", "keypoints", "limbs", "flip_pairs", "sigmas", "parts")
 _REQUIRED = _KEYS[:2]
@@ -45,6 +45,20 @@ def load_skeleton(path: Path) -> Skeleton:
         raise ConfigError(f"{path}: cannot read a skeleton: {line}") from error
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
+
+
+def is_file(name: str) -> bool:
+    """Whether the name of a keypoint set is that of a YAML file."""
+    return name.endswith((".yaml", ".yml"))
+
+
+def skeleton_named(name: str) -> Skeleton:
+    """A known keypoint set, or the custom one of a YAML file.
+
+    Raises:
+        ConfigError: neither.
+    """
+    return load_skeleton(Path(name)) if is_file(name) else get_skeleton(name)
 
 
 def make_skeleton(content: Any) -> Skeleton:
