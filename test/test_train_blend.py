@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from custom_joints import own_network, own_skeleton, skeleton_file
 
 from alphapose_ros.base.errors import ConfigError, InputError, WeightsError
 from alphapose_ros.base.skeletons import HALPE136
-from alphapose_ros.models.checkpoint import load_checkpoint
+from alphapose_ros.models.checkpoint import load_checkpoint, save_checkpoint
+from alphapose_ros.models.stored_skeleton import skeleton_text, stored_skeleton
 from alphapose_ros.train.blend import BlendConfig, blend
 from alphapose_ros.train.students import make_student, write_student
 
@@ -66,6 +68,27 @@ def test_the_size_of_the_crops_is_kept(two: tuple[str, str], tmp_path: Path) -> 
         BlendConfig(weights=str(large), other=two[1], out=str(tmp_path / "b.safetensors"))
     )
     assert load_checkpoint(made)[1].input_hw == (320, 256)
+
+
+def test_the_joints_of_the_trained_network_are_kept(two: tuple[str, str], tmp_path: Path) -> None:
+    own, out = own_network(tmp_path / "own.safetensors"), tmp_path / "b.safetensors"
+    blend(BlendConfig(weights=str(own), other=two[0], out=str(out)))
+    stored = stored_skeleton(out)
+    assert stored is not None
+    assert skeleton_text(stored) == skeleton_text(own_skeleton())
+    head = "heatmaps.weight"
+    torch.testing.assert_close(weights(out)[head], weights(own)[head])
+
+
+def test_joints_that_the_file_does_not_tell_are_named(
+    two: tuple[str, str], tmp_path: Path
+) -> None:
+    bare, out = tmp_path / "bare.safetensors", tmp_path / "b.safetensors"
+    save_checkpoint(*load_checkpoint(own_network(tmp_path / "own.safetensors")), bare)
+    config = BlendConfig(weights=str(bare), other=two[0], out=str(out))
+    with pytest.raises(ConfigError, match="no known skeleton has 5 joints; name one"):
+        blend(config)
+    assert blend(replace(config, skeleton=skeleton_file(tmp_path))) == out
 
 
 def test_all_layers_are_blended_where_none_is_named(two: tuple[str, str], tmp_path: Path) -> None:

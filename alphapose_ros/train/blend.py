@@ -17,7 +17,13 @@ from alphapose_ros.base.custom_skeleton import skeleton_named
 from alphapose_ros.base.errors import ConfigError, InputError
 from alphapose_ros.base.settings import check_settings, setting
 from alphapose_ros.models.family import LIGHT
-from alphapose_ros.train.students import Student, make_student, unfolded, write_student
+from alphapose_ros.train.students import (
+    Student,
+    make_student,
+    skeleton_of,
+    unfolded,
+    write_student,
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class BlendConfig:
         share: of ``other``; 0 leaves ``weights`` as they are.
         layers: beginning of the names of the layers to blend; empty: all. ``features`` is the
             trunk of the light network; its head is no use where ``other`` knows other joints.
-        skeleton: of both.
+        skeleton: joints of the blend, a known set or a YAML file; empty: those of ``weights``.
         out: the file to write.
     """
 
@@ -38,7 +44,7 @@ class BlendConfig:
     other: str = ""
     share: float = setting(0.1, low=0, high=1)
     layers: str = "features"
-    skeleton: str = "halpe136"
+    skeleton: str = ""
     out: str = "runs/blend/pose.safetensors"
 
     def __post_init__(self) -> None:
@@ -52,13 +58,15 @@ def blend(config: BlendConfig) -> Path:
 
     Raises:
         InputError: ``out`` would replace one of the two.
-        ConfigError: the networks differ in layout, or no layer is called so.
+        ConfigError: the networks differ in layout, no layer is called so, or nobody knows the
+            joints.
         WeightsError: a file is missing or damaged.
     """
     out = Path(config.out)
     if any(out.resolve() == Path(name).resolve() for name in (config.weights, config.other)):
         raise InputError(f"{out}: expected another file than the ones that are blended")
-    skeleton = skeleton_named(config.skeleton)
+    named = config.skeleton
+    skeleton = skeleton_named(named) if named else skeleton_of(config.weights)
     student, other = (make_student(name, skeleton) for name in (config.weights, config.other))
     own, theirs = _plain(student), _plain(other)
     if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in theirs.items()}:

@@ -147,6 +147,25 @@ def make_student(
     return Student(student, as_taught, skeleton, folded)
 
 
+def skeleton_of(init: str) -> Skeleton:
+    """The joints of a network as :func:`make_student` takes it; Halpe's 136 where it is MoveNet.
+
+    Raises:
+        ConfigError: nobody knows.
+        WeightsError: the file is missing or damaged.
+    """
+    if init.endswith(".tflite"):
+        return HALPE136
+    path = resolve(init)
+    _, info = load_checkpoint(path)
+    found = stored_skeleton(path) or SKELETONS.get(info.skeleton)
+    if found is None:
+        raise ConfigError(
+            f"{path}: no known skeleton has {info.num_joints} joints; name one with skeleton"
+        )
+    return found
+
+
 def write_student(student: Student, state: Mapping[str, Tensor], path: Path) -> Path:
     """Write ``state`` as the finished file of a student, with all that running it needs.
 
