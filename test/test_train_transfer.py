@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -174,21 +175,27 @@ def replace_name(skeleton: Skeleton) -> Skeleton:
     return replace(skeleton, name="renamed")
 
 
-def own_set(folder: Path) -> str:
-    flat = [value for k in range(7) for value in (30 + 5 * k, 20 + 10 * k, 2)]
+def own_set(folder: Path, names: Sequence[str] = OWN.keypoint_names, labelled: int = 7) -> str:
+    """A person of whom the first joints are ``labelled``."""
+    flat = [v for k in range(len(names)) for v in (30 + 5 * k, 20 + 10 * k, 2 * (k < labelled))]
     path = coco_file(folder, [{"image_id": 7, "bbox": BOX, "keypoints": flat}], "own.json")
     content = json.loads(path.read_text())
-    content["categories"] = [{"id": 1, "keypoints": list(OWN.keypoint_names)}]
+    content["categories"] = [{"id": 1, "keypoints": list(names)}]
     path.write_text(json.dumps(content))
     return f"{path}@{folder}"
 
 
-def test_a_training_of_an_own_skeleton_ends_in_a_file_that_knows_it(tmp_path: Path) -> None:
-    config = PoseTrainConfig(
-        out=str(tmp_path / "run"), sets=[own_set(tmp_path)], init="pose_nano",
-        input_hw=(64, 32), steps=1, batch_size=2, accumulate=2, precision="bfloat16", workers=0,
-        device="cpu", log_every=1,
+def one_step(folder: Path, own: str) -> PoseTrainConfig:
+    return PoseTrainConfig(
+        out=str(folder / "run"), sets=[own], init="pose_nano", input_hw=(64, 32), steps=1,
+        batch_size=2, accumulate=2, precision="bfloat16", workers=0, device="cpu", log_every=1,
     )  # fmt: skip
+
+
+def test_a_training_of_an_own_skeleton_ends_in_a_file_that_knows_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = one_step(tmp_path, own_set(tmp_path))
     path = train_pose(config, OWN)
     stored = stored_skeleton(path)
     assert stored is not None
@@ -198,3 +205,16 @@ def test_a_training_of_an_own_skeleton_ends_in_a_file_that_knows_it(tmp_path: Pa
     assert load_tensors(path)["heatmaps.weight"].shape[0] == 7
     with pytest.raises(ConfigError, match="faces"):
         train_pose(replace(config, faces=config.sets[0]), OWN)
+    assert "nothing teaches" not in caplog.text
+
+
+def test_joints_that_nobody_labels_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A misspelt name teaches nothing, a mirrored fin its partner; one label is a person."""
+    own = own_set(tmp_path, ("left_fin", "tial", "nose"), labelled=1)
+    skeleton = own_skeleton("nose tail left_fin right_fin", ((2, 3),))
+    train_pose(one_step(tmp_path, own), skeleton)
+    assert (
+        "nobody is annotated with 2 of the joints, nothing teaches them: nose, tail" in caplog.text
+    )

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from alphapose_ros.base.affine import INPUT_HW
 from alphapose_ros.base.errors import InputError
-from alphapose_ros.base.skeletons import HALPE136, Skeleton
+from alphapose_ros.base.skeletons import COCO17, HALPE136, Skeleton
 from alphapose_ros.data.augment import AugmentConfig, Crop, crop_person
 from alphapose_ros.data.coco import read_image
 from alphapose_ros.data.degrade import degrade, person_in_front
@@ -59,10 +59,14 @@ class SetSpec:
 
 
 def trusted(item: Annotation) -> bool:
-    """Leave out labels that their data set marks as doubtful, and people with a single joint."""
+    """Leave out labels that their data set marks as doubtful, and bodies with a single joint.
+
+    One joint may be all that a set labels which has fewer than a body: it is somebody's own.
+    """
     if item.get("lr_suspect") or item.get("teacher_oks", 1.0) < 0.15:
         return False
-    return sum(v > 0 for v in item["keypoints"][2::3]) >= 2
+    labels = item["keypoints"][2::3]
+    return sum(v > 0 for v in labels) >= (2 if len(labels) >= len(COCO17) else 1)
 
 
 class PoseSamples(Dataset[dict[str, Tensor]]):

@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -49,6 +50,7 @@ log = logging.getLogger(__name__)
 
 Sample = Mapping[str, Tensor]
 _RESTORE_BATCHES = 16
+_SHOWN = 10  # names in a warning
 
 
 def train_pose(config: PoseTrainConfig, skeleton: Skeleton | None = None) -> Path:
@@ -145,6 +147,8 @@ def _samples(config: PoseTrainConfig, skeleton: Skeleton, world: World) -> PoseS
         raise ConfigError(f"faces: expected a skeleton with a face, got {skeleton.name!r}")
     faces = SetSpec.parse(config.faces).read(skeleton) if config.faces else None
     hands = SetSpec.parse(config.hands).read(skeleton) if config.hands else None
+    if not config.distill:  # a teacher knows all joints
+        _warn_of_untaught(skeleton, [*(one for one, _ in people), *filter(None, (faces, hands))])
     reading: dict[str, Any] = {}
     if config.cache == MEMORY:
         processes = max(1, config.workers) * world.size
@@ -164,6 +168,20 @@ def _samples(config: PoseTrainConfig, skeleton: Skeleton, world: World) -> PoseS
         easy=bool(config.distill),
         **reading,
     )
+
+
+def _warn_of_untaught(skeleton: Skeleton, sets: Sequence[People]) -> None:
+    """Say which joints nobody is labelled with; in the mirror a joint teaches its partner."""
+    taught = np.any([people.labels.any(0) for people in sets], axis=0)
+    taught |= taught[skeleton.flip_permutation]
+    untaught = [skeleton.keypoint_names[k] for k in np.flatnonzero(~taught)]
+    if untaught:
+        names = ", ".join(untaught[:_SHOWN]) + (" ..." if len(untaught) > _SHOWN else "")
+        log.warning(
+            "nobody is annotated with %d of the joints, nothing teaches them: %s",
+            len(untaught),
+            names,
+        )
 
 
 def _people(spec: SetSpec, config: PoseTrainConfig, skeleton: Skeleton) -> People:
