@@ -206,6 +206,10 @@ def test_a_training_of_an_own_skeleton_ends_in_a_file_that_knows_it(
     with pytest.raises(ConfigError, match="faces"):
         train_pose(replace(config, faces=config.sets[0]), OWN)
     assert "nothing teaches" not in caplog.text
+    other = (OWN.keypoint_names[1], OWN.keypoint_names[0], *OWN.keypoint_names[2:])
+    for names in (other, OWN.keypoint_names[:6]):
+        with pytest.raises(WeightsError, match=r"for the joints nose, LeftHand.*another folder"):
+            train_pose(config, own_skeleton(" ".join(names)))
 
 
 def test_joints_that_nobody_labels_are_named(

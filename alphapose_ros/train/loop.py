@@ -65,6 +65,7 @@ class RunOptions:
         max_gradient_norm: gradients are scaled down to this norm; 0 for no limit.
         pieces: batches whose losses are averaged into one optimizer step.
         precision: of the forward pass, see :class:`Precision`.
+        joints: names of what is learned, in their order; a checkpoint of others is refused.
     """
 
     schedule: Schedule
@@ -72,6 +73,7 @@ class RunOptions:
     max_gradient_norm: float = 0.0
     pieces: int = 1
     precision: str = FLOAT32
+    joints: tuple[str, ...] = ()
 
 
 class Run:
@@ -170,6 +172,7 @@ class Run:
             "updates": self.average.updates,
             "sums": self.sums,
             "precision": self.precision.state(),
+            "joints": list(self.options.joints),
         }
         partial = self.checkpoint_path.with_suffix(".partial")
         torch.save(state, partial)
@@ -179,8 +182,8 @@ class Run:
         """Continue from the folder's checkpoint; False where there is none.
 
         Raises:
-            WeightsError: the checkpoint is damaged, of a run of another length, or not seen by
-                every process.
+            WeightsError: the checkpoint is damaged, of a run of another length or other joints,
+                or not seen by every process.
         """
         found = self.checkpoint_path.exists()
         if found:
@@ -194,6 +197,12 @@ class Run:
             if state["steps"] != self.steps:
                 raise WeightsError(
                     f"{self.checkpoint_path}: made for {state['steps']} steps, got {self.steps}"
+                )
+            joints = tuple(state.get("joints", self.options.joints))  # older ones do not say
+            if joints != self.options.joints:
+                raise WeightsError(
+                    f"{self.checkpoint_path}: made for the joints {', '.join(joints)}; got "
+                    f"{', '.join(self.options.joints)}: train them in another folder"
                 )
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])

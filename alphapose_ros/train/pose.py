@@ -83,7 +83,12 @@ def _train(config: PoseTrainConfig, skeleton: Skeleton, world: World) -> Path:
     samples = _samples(config, skeleton, world)
     optimizer = torch.optim.AdamW(_groups(student, config), weight_decay=config.weight_decay)
     options = RunOptions(
-        config.rates, config.average_decay, 5.0, config.accumulate, config.precision
+        config.rates,
+        config.average_decay,
+        5.0,
+        config.accumulate,
+        config.precision,
+        skeleton.keypoint_names,
     )
     run = Run(Path(config.out), network, optimizer, options, world)
     if run.resume():
