@@ -25,6 +25,7 @@ from alphapose_ros.base.errors import ConfigError, InputError
 from alphapose_ros.base.keypoints import map_keypoints
 from alphapose_ros.base.records import Detections, Frame, FrameResult, Intrinsics
 from alphapose_ros.base.skeletons import COCO17, HALPE26, HALPE136, Skeleton
+from alphapose_ros.base.transform import RigidTransform
 from alphapose_ros.config import PipelineConfig
 from alphapose_ros.dds.types import MessageClasses, WireTypes
 from alphapose_ros.imaging import ImageBatch
@@ -62,6 +63,9 @@ SKELETONS = {
     ),
     "four joints": own_skeleton(**{**BARE, "keypoints": NAMES[:4]}),
     "one joint": own_skeleton(**{**BARE, "keypoints": ["lamp"]}),
+    "more joints than a finger has": own_skeleton(
+        **{**BARE, "keypoints": [f"index_{k}" for k in range(1, 8)]}
+    ),
     "some known joints": own_skeleton(
         **{**BARE, "keypoints": ["nose", "left_wrist", "right_wrist", "neck", "tool"]}
     ),
@@ -132,9 +136,10 @@ def test_everything_that_is_written(
     poses, joints = result.tracks.poses, len(skeleton)
     spatial = SpatialEstimator(SpatialConfig()).update(
         result.tracks, result.header.stamp_ns, CAMERA, np.full((240, 320), 2.0, np.float32),
-        frame="", to_frame=None, to_fixed=None,
+        frame="", to_frame=RigidTransform(np.eye(3), np.zeros(3)), to_fixed=None,
     )  # fmt: skip
     assert spatial.keypoints.shape == (2, joints, 3)
+    np.testing.assert_allclose(spatial.positions[:, 2], 2, atol=1e-3)
     message = wires.deserialize(pose_array_cdr(result, spatial), "alphapose_ros/msg/PoseArray")
     again = result_of(message, {skeleton.name: skeleton}).tracks.poses
     np.testing.assert_allclose(again.keypoints, poses.keypoints)

@@ -159,8 +159,9 @@ def _is_of_arm(name: str) -> bool:
 
 def _is_finger(name: str) -> bool:
     stem, _, number = name.rpartition("_")
-    return number.isdigit() and stem.split("_")[-1] in _FINGERS
+    return number in _KNUCKLES and stem.split("_")[-1] in _FINGERS
 
 
 _BETWEEN = 3  # joints of a finger before its tip
+_KNUCKLES = ("1", "2", "3", "4")  # a fifth is no finger of a hand
 _FINGERS = ("thumb", "index", "middle", "ring", "little")

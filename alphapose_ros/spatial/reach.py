@@ -66,7 +66,9 @@ def find_anchor(view: DepthView, pixels: FloatArray, usable: BoolArray, bones: B
     joints, seen = pixels[:, bones.anchors], usable[:, bones.anchors]
     found = view.at(joints)
     if np.isnan(depth).any():
-        depth = np.where(np.isnan(depth), _agreed(found, seen.astype(np.float64), view), depth)
+        least = min(_LEAST_POINTS, len(bones.anchors))  # a helmet may be all that there is
+        by_joints = _agreed(found, seen.astype(np.float64), view, least)
+        depth = np.where(np.isnan(depth), by_joints, depth)
 
     torso = _chosen(usable, bones.torso)
     middle = _mean_pixel(pixels[:, bones.torso], torso)
@@ -186,8 +188,10 @@ def _cover(torso: FloatArray, seen: BoolArray) -> FloatArray:
     return np.where(seen.all(1), _COVER_M * np.sqrt(1 - cosine**2), 0)
 
 
-def _agreed(found: NDArray[np.float32], weights: FloatArray, view: DepthView) -> FloatArray:
-    """(N,) mean of the largest group of the depths (N, S) m; NaN where it is too small."""
+def _agreed(
+    found: NDArray[np.float32], weights: FloatArray, view: DepthView, least: int = _LEAST_POINTS
+) -> FloatArray:
+    """(N,) mean of the largest group of the depths (N, S) m; NaN where it is below ``least``."""
     depths = found.astype(np.float64)
     near = _CLUSTER_M + view.noise(depths)
     alike = np.abs(depths[:, :, None] - depths[:, None]) <= near[:, :, None]
@@ -195,7 +199,7 @@ def _agreed(found: NDArray[np.float32], weights: FloatArray, view: DepthView) ->
     best = support.argmax(1)[:, None]
     members = np.take_along_axis(alike, best[..., None], 1)[:, 0] * weights
     total = members.sum(1)
-    enough = (total >= _LEAST_SHARE * weights.sum(1)) & ((members > 0).sum(1) >= _LEAST_POINTS)
+    enough = (total >= _LEAST_SHARE * weights.sum(1)) & ((members > 0).sum(1) >= least)
     mean = (members * np.nan_to_num(depths)).sum(1) / np.where(total > 0, total, 1)
     return np.where(enough, mean, np.nan)
 
