@@ -17,7 +17,7 @@ from fake_pipeline import make_tracks
 
 import alphapose_ros.cli as cli
 from alphapose_ros.base.records import Frame, FrameResult, Header, Spatial
-from alphapose_ros.base.skeletons import HALPE136, Skeleton
+from alphapose_ros.base.skeletons import COCO17, HALPE136, Skeleton
 from alphapose_ros.dds.names import NodeNames
 from alphapose_ros.dds.types import CdrSample, MessageClasses, WireTypes
 from alphapose_ros.dds.viewing import SKELETON, CameraView, ViewTopics
@@ -108,6 +108,24 @@ def test_a_skeleton_of_ones_own_is_learned(ears: Ears, caplog: pytest.LogCapture
     ears.hear("/poses", poses(2, skeleton=arm))
     ((result, _, _),) = ears.shown
     assert result.tracks.poses.skeleton.keypoint_names == ("a", "b")
+
+
+def test_a_skeleton_that_grew_is_learned_anew(ears: Ears) -> None:
+    """A node was started again with a network of more joints, under the old name."""
+
+    def told(name: str, *joints: str) -> Skeleton:
+        parts, sigmas = {"body": slice(0, len(joints))}, np.ones(len(joints), "f4")
+        skeleton = Skeleton(name, joints, parts, (), (), sigmas)
+        message = skeleton_message(skeleton, MessageClasses(ears.types))
+        ears.hear("/skeleton", ears.types.serialize(message))
+        return skeleton
+
+    for stamp, names in ((1, "ab"), (2, "abc")):
+        ears.hear("/poses", poses(stamp, skeleton=told("arm", *names)))
+        assert ears.shown[-1][0].tracks.poses.skeleton.keypoint_names == tuple(names)
+    told("coco17", "a")  # known sets stay what they are
+    ears.hear("/poses", poses(3, skeleton=COCO17))
+    assert len(ears.shown) == 3
 
 
 def test_broken_messages_cost_a_line_each(ears: Ears, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from custom_joints import NAMES, own_skeleton
 from fake_pipeline import make_tracks
 from viewer_recordings import read_recording
 
@@ -96,6 +97,18 @@ def test_cameras_have_places_and_frame_numbers_of_their_own(tmp_path: Path) -> N
     read = read_recording(tmp_path / "out.rrd")
     assert sorted(f for f, _, _ in read.rows["/front/image"]) == [0, 1, 2]
     assert [(f, s) for f, s, _ in read.rows["/robot/rear_cam/image"]] == [(0, 7 * STEP_NS)]
+
+
+def test_the_names_are_those_of_the_skeleton_that_is_heard(tmp_path: Path) -> None:
+    """A view takes Halpe's until a node says its own, and a node may come back with others."""
+    with ViewerStream(path=tmp_path / "out.rrd") as stream:
+        for number, skeleton in enumerate((HALPE136, HALPE136, own_skeleton())):
+            stream.write(result_of(make_tracks(1, skeleton), number))
+    read = read_recording(tmp_path / "out.rrd")
+    for path in ("/front", "/space"):
+        ((described,),) = read.static[path]["AnnotationContext:context"]
+        labels = described["class_description"]["keypoint_annotations"]
+        assert [label["label"] for label in labels] == NAMES
 
 
 def test_people_in_space_are_shown_in_their_frame(

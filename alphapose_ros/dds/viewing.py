@@ -178,7 +178,8 @@ class CameraView:
         except InputError as error:
             self._complain("skeleton", f"{self.topics.skeleton}: refused: {error}")
             return
-        self._skeletons.setdefault(skeleton.name, skeleton)
+        if skeleton.name not in SKELETONS:  # a node started anew may have learned more joints
+            self._skeletons[skeleton.name] = skeleton
 
     def _complain(self, topic: str, line: str) -> None:
         if self._throttle(topic):

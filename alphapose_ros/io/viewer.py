@@ -71,6 +71,7 @@ class ViewerStream(Closing):
         self._file: RecordingFile | None = None
         self._recording: Any = self._open(path, url)
         self._frames: dict[str, int] = {}
+        self._described: dict[str, Skeleton] = {}
         self._spaces: dict[str, bool] = {}
         self._with_values: set[str] = set()
         self._counts_from_zero: bool | None = None
@@ -92,8 +93,9 @@ class ViewerStream(Closing):
         camera = camera_path(header.camera)
         number = self._frames.get(camera, -1) + 1
         new_space = spatial is not None and spatial.frame not in self._spaces
-        if number == 0:
-            self._describe(camera, result.tracks.poses.skeleton)
+        skeleton = result.tracks.poses.skeleton
+        if self._described.get(camera) is not skeleton:  # a node came back with another network
+            self._describe(camera, skeleton)
         if spatial is not None and new_space:
             self._open_space(spatial.frame, header.frame_id)
         self._frames[camera] = number
@@ -275,8 +277,8 @@ class ViewerStream(Closing):
             name = state.name.lower()
             style = rr.SeriesLines(colors=color, names=name, widths=2)
             self._log(f"{camera}/people/{name}", style, static=True)
-        if not self._frames:
-            self._log("space", context, static=True)
+        self._log("space", context, static=True)
+        self._described[camera] = skeleton
 
     def _open_space(self, frame: str, image_frame: str) -> None:
         """Say which way is up: -y in a camera's own frame, z in others (REP-103)."""
