@@ -90,19 +90,23 @@ def _to_disk(path: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a file at once: it is there whole, or as it was before.
 
+    Pipes, devices and links are written in place.
+
     Raises:
         OSError: the disk is full or broken, the folder cannot be written; it names ``path``.
     """
-    part = new_part_file(path)
+    part = growing_place(path)
     try:
         file = GrowingFile(part, path)
         try:
             file.append(text.encode())
         finally:
             file.close()
-        publish(part, path)
+        if part != path:
+            publish(part, path)
     except BaseException:  # a signal too: half a text helps nobody
-        part.unlink(missing_ok=True)
+        if part != path:
+            part.unlink(missing_ok=True)
         raise
 
 

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Texts written at once: whole or as before, and where the path leads."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from alphapose_ros.io import part
+
+
+def no_room(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_text_replaces_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "o.json"
+    for text in ("first", "2"):
+        part.write_text(path, text)
+        assert path.read_text() == text
+    assert [entry.name for entry in tmp_path.iterdir()] == ["o.json"]
+
+
+def test_a_text_is_written_through_a_link(tmp_path: Path) -> None:
+    """The link stays, whether what it leads to is there or not yet."""
+    target, link = tmp_path / "target.json", tmp_path / "link.json"
+    link.symlink_to(target)
+    for text in ("first", "2"):
+        part.write_text(link, text)
+        assert link.is_symlink()
+        assert target.read_text() == text
+
+
+def test_a_text_goes_into_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    heard: list[bytes | None] = []
+    os.mkfifo(pipe)
+    # Opened for both, so that neither side waits for the other where the pipe is replaced.
+    reader = os.fdopen(os.open(pipe, os.O_RDWR), "rb", buffering=0)
+    listening = threading.Thread(target=lambda: heard.append(reader.read(4)), daemon=True)
+    listening.start()
+    part.write_text(pipe, "text")
+    assert pipe.is_fifo()
+    listening.join(10)
+    assert heard == [b"text"]
+    reader.close()
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_full_disk_removes_only_a_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: bool
+) -> None:
+    target, link = tmp_path / "target.json", tmp_path / "link.json"
+    target.write_text("of before")
+    link.symlink_to(target)
+    monkeypatch.setattr(os, "pwrite", no_room)
+    path = link if linked else target
+    with pytest.raises(OSError, match="No space left") as caught:
+        part.write_text(path, "text")
+    assert caught.value.filename == str(path)
+    assert {entry.name for entry in tmp_path.iterdir()} == {"target.json", "link.json"}
+    assert link.is_symlink()
+    assert target.read_text() == ("" if linked else "of before")
