@@ -96,7 +96,7 @@ def _package(package: Package) -> Finding:
         return Finding(package.module, False, state, remedy, package.needed)
     try:
         importlib.import_module(package.module)
-    except (ImportError, OSError, AttributeError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever the code of others raises
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         if any(word in reason for word in _OF_NUMPY_1):
             remedy = "pip install 'numpy<2': it was built for NumPy 1"
@@ -118,9 +118,14 @@ def _device() -> Finding:
     if find_spec("torch") is None:
         return Finding("GPU", False, "unknown without torch")
     try:
-        import torch
-    except (ImportError, OSError) as error:
+        return _gpu()
+    except Exception as error:  # noqa: BLE001 - whatever the code of others raises
         return Finding("GPU", False, f"unknown, torch is broken ({error})")
+
+
+def _gpu() -> Finding:
+    import torch
+
     if torch.cuda.is_available():
         return Finding("GPU", True, f"{torch.cuda.get_device_name()}, CUDA {torch.version.cuda}")
     built = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "CPU torch"
