@@ -28,6 +28,7 @@ def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder whose packages come before all others; nothing of this one is looked at."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(doctor, "PACKAGES", [])
+    monkeypatch.setattr(doctor, "installed_ros", list)
     monkeypatch.setattr(doctor, "_weights", list)
     monkeypatch.setattr(doctor, "_detectors", list)
     return tmp_path
@@ -68,3 +69,40 @@ def test_a_gpu_that_cannot_be_asked_is_a_line(
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=there))
     assert cli.main(["doctor"]) == 0
     assert "unknown, torch is broken (CUDA error: unknown error)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "shown", "remedy"),
+    [
+        # The long way in which NumPy 2 says it, which begins with a line break.
+        (
+            ImportError("\nA module that was compiled using NumPy 1.x cannot be run\nin 2.2"),
+            "A module that was compiled using NumPy 1.x cannot be run",
+            "numpy<2",
+        ),
+        (ImportError("cannot import\nnumpy.core.multiarray"), "cannot import", "numpy<2"),
+        (ImportError("\n "), "ImportError", "opencv"),
+        (ImportError(), "ImportError", "opencv"),
+    ],
+)
+def test_the_reason_is_the_first_line_that_says_something(
+    others: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, shown: str, remedy: str
+) -> None:
+    installed(others, monkeypatch, "cv2", error)
+    found = doctor._package(next(p for p in PACKAGES if p.module == "cv2"))
+    assert found.state == f"installed but broken ({shown})"
+    assert remedy in found.remedy
+
+
+def test_a_remedy_of_several_is_said_once(
+    others: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    monkeypatch.setattr(
+        doctor, "PACKAGES", [p for p in PACKAGES if p.module in ("torch", "torchvision", "tqdm")]
+    )
+    assert cli.main(["doctor"]) == 1
+    _, _, advice = capsys.readouterr().out.partition("To get what is missing:\n")
+    first, second = advice.splitlines()
+    assert first.startswith("  torch, torchvision: pip install torch torchvision")
+    assert second == "  tqdm: pip install tqdm"

@@ -8,6 +8,7 @@ import importlib
 import os
 import platform
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
@@ -75,11 +76,20 @@ def run(args: argparse.Namespace) -> int:
     say("\nROS environment: " + ("" if variables else "no variable is set"))
     if variables:
         say(table(variables))
-    remedies = list(dict.fromkeys(f"  {f.name}: {f.remedy}" for f in findings if f.remedy))
+    remedies = _remedies(findings)
     if remedies:
         say("\nTo get what is missing:")
         say("\n".join(remedies))
     return 1 if any(f.needed and not f.good for f in findings) else 0
+
+
+def _remedies(findings: Iterable[Finding]) -> list[str]:
+    """A line for each, whatever number of findings it is for."""
+    names: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.remedy:
+            names.setdefault(finding.remedy, []).append(finding.name)
+    return [f"  {', '.join(each)}: {remedy}" for remedy, each in names.items()]
 
 
 def _python() -> Finding:
@@ -97,12 +107,16 @@ def _package(package: Package) -> Finding:
     try:
         importlib.import_module(package.module)
     except Exception as error:  # noqa: BLE001 - whatever the code of others raises
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if any(word in reason for word in _OF_NUMPY_1):
+        if any(word in str(error) for word in _OF_NUMPY_1):
             remedy = "pip install 'numpy<2': it was built for NumPy 1"
-        state = f"installed but broken ({reason})"
+        state = f"installed but broken ({_first_line(error)})"
         return Finding(package.module, False, state, remedy, package.needed)
     return Finding(package.module, True, f"{_version(package)}; for {package.purpose}")
+
+
+def _first_line(error: Exception) -> str:
+    """What it says, else what it is; NumPy's text begins with a line break."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _version(package: Package) -> str:
@@ -120,7 +134,7 @@ def _device() -> Finding:
     try:
         return _gpu()
     except Exception as error:  # noqa: BLE001 - whatever the code of others raises
-        return Finding("GPU", False, f"unknown, torch is broken ({error})")
+        return Finding("GPU", False, f"unknown, torch is broken ({_first_line(error)})")
 
 
 def _gpu() -> Finding:
