@@ -52,6 +52,58 @@ def test_predict_openpose_as_files_and_as_one(
     assert cli.main([*argv, str(folder), "--skeleton", "coco17"]) == 2
 
 
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for a pipeline has come too far."""
+
+    def load(args: object) -> None:
+        raise AssertionError("networks were loaded")
+
+    monkeypatch.setattr("alphapose_ros.cli.pipelines.make_pipeline", load)
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("output", ["o.json", "o"])
+def test_openpose_refuses_images_of_one_name(
+    output: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "cam1"
+    other.mkdir()
+    copied = other / "img_2.png"
+    copied.write_bytes((images / "img_2.png").read_bytes())
+    argv = ["predict", str(images), str(other), "--format", "openpose", "--output"]
+    line = fails(capsys, [*argv, str(tmp_path / output)])
+    assert str(images / "img_2.png") in line
+    assert str(copied) in line
+    assert not (tmp_path / output).exists()
+
+
+def test_openpose_tells_endings_apart_in_one_file_alone(
+    pipeline: OnePerson, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (images / "img_1.jpg").write_bytes((images / "img_1.png").read_bytes())
+    argv = ["predict", str(images), "--format", "openpose", "--output"]
+    assert "got 'img_1' for" in fails(capsys, [*argv, str(tmp_path / "o")])
+    assert cli.main([*argv, str(tmp_path / "o.json")]) == 0
+    assert len(json.loads((tmp_path / "o.json").read_text())) == 4
+
+
+def test_openpose_takes_an_image_twice(pipeline: OnePerson, images: Path, tmp_path: Path) -> None:
+    argv = ["predict", str(images), str(images / "img_1.png"), "--format", "openpose"]
+    assert cli.main([*argv, "--output", str(tmp_path / "o")]) == 0
+    assert len(list((tmp_path / "o").iterdir())) == 3
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("output", ["o", "o/deeper"])
+def test_a_folder_that_cannot_be_made_is_refused_first(
+    output: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "o").write_text("a file")
+    argv = ["predict", str(images), "--format", "openpose", "--output", str(tmp_path / output)]
+    assert f"{tmp_path / output}: expected a folder to write to" in fails(capsys, argv)
+
+
 def test_predict_answers_each_given_box(
     pipeline: OnePerson, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,14 +71,12 @@ def run(args: argparse.Namespace) -> int:
     """Estimate, then write everything at once."""
     from alphapose_ros.cli.pipelines import make_pipeline
     from alphapose_ros.io.formats import to_skeleton
-    from alphapose_ros.io.sinks import check_folder
 
     images = find(args.images)
     if args.skeleton and args.format == "openpose":
         raise InputError("--skeleton: openpose has a skeleton of its own")
     output = Path(args.output)
-    if not _is_folder_output(args.format, output):
-        check_folder(output)
+    _check_output(args.format, output, images)
     found: list[tuple[Image, Poses]] = []
     pipeline = make_pipeline(args)
     skeleton = _skeleton(args, pipeline.skeleton)
@@ -176,6 +174,36 @@ def _readable(
         yield image, pixels
 
 
+def _check_output(form: str, output: Path, images: list[Image]) -> None:
+    """Refuse, before any image is looked at, what could not be written or would be lost.
+
+    Raises:
+        InputError: ``output`` cannot be made, or two images would get one place in it.
+    """
+    from alphapose_ros.io.sinks import check_folder
+
+    if not _is_folder_output(form, output):
+        check_folder(output)
+    elif not (there := next(p for p in (output, *output.parents) if p.exists())).is_dir():
+        raise InputError(f"{output}: expected a folder to write to, {there} is a file")
+    taken: dict[str, Image] = {}
+    for image in images if form == "openpose" else ():
+        key = _openpose_key(image, output)
+        other = taken.setdefault(key, image)
+        if other.path != image.path:
+            raise InputError(
+                f"--format openpose: expected a name of its own for each image, got {key!r} "
+                f"for {other.path} and {image.path}; give them outputs of their own"
+            )
+
+
+def _openpose_key(image: Image, output: Path) -> str:
+    """What its document is found by: in a folder the name of its file, without the ending."""
+    if _is_folder_output("openpose", output):
+        return Path(image.name).with_suffix("").as_posix()
+    return image.name
+
+
 def _is_folder_output(form: str, output: Path) -> bool:
     return form == "openpose" and output.suffix.lower() != ".json"
 
@@ -189,14 +217,16 @@ def _write(form: str, output: Path, found: list[tuple[Image, Poses]]) -> None:
     )
 
     if form == "openpose":
-        documents = {image.name: openpose_document(poses) for image, poses in found}
+        documents = {
+            _openpose_key(image, output): openpose_document(poses) for image, poses in found
+        }
         if not _is_folder_output(form, output):
             _write_json(output, documents)
             return
         for name, document in documents.items():
-            path = output / Path(name).with_suffix("")
+            path = output / f"{name}_keypoints.json"
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write_json(path.with_name(path.name + "_keypoints.json"), document)
+            _write_json(path, document)
         return
     rows: list[dict[str, Any]] = []
     for image, poses in found:
