@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
 import signal
+import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +28,7 @@ from alphapose_ros.batch.manifest import DONE, FAILED, ROW, Row, read_row
 from alphapose_ros.batch.recording import BAG, Progress, process
 from alphapose_ros.batch.tables import FRAMES, PEOPLE
 from alphapose_ros.batch.worklist import Recording
+from alphapose_ros.io import part
 from alphapose_ros.io.sinks import JsonLinesWriter
 from alphapose_ros.io.sources import open_source
 
@@ -182,12 +185,26 @@ def test_a_full_disk_fails_the_recording(tmp_path: Path, monkeypatch: pytest.Mon
     def full(path: Path) -> None:
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(room, "_to_disk", full)
+    monkeypatch.setattr(part, "_to_disk", full)
     recording = Recording.at(images(tmp_path / "clip", [1]))
     row = last(process(plan(tmp_path), Seeing(), recording))
     assert row.status == FAILED
     assert "No space left" in row.error
     assert not (tmp_path / recording.name).exists()
+
+
+def test_a_file_system_that_syncs_no_folders_costs_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_files_alone(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "fsync", of_files_alone)
+    recording = Recording.at(images(tmp_path / "clip", [1]))
+    row = last(process(plan(tmp_path), Seeing(), recording))
+    assert row.status == DONE, row.error
+    assert read_row(tmp_path / recording.name) == row
 
 
 def test_a_complete_result_is_not_made_again_and_one_of_a_changed_file_is(tmp_path: Path) -> None:
@@ -221,9 +238,9 @@ def test_wherever_it_is_killed_nothing_is_half_done(tmp_path: Path, moment: str)
         if moment == "row":
             Path.write_text = die  # type: ignore[method-assign, assignment]
         elif moment == "sync":
-            room._to_disk = die  # type: ignore[assignment]
+            part._to_disk = die  # type: ignore[assignment]
         elif moment == "rename":
-            Path.rename = die  # type: ignore[method-assign, assignment]
+            Path.replace = die  # type: ignore[method-assign, assignment]
         for report in process(plan(tmp_path), Seeing(), recording):
             if isinstance(report, Row):
                 die()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import time
@@ -22,6 +21,7 @@ from alphapose_ros.batch.manifest import DONE, FAILED, PARTIAL, ROW, Row, read_r
 from alphapose_ros.batch.settings import BatchOptions
 from alphapose_ros.batch.tables import TablesWriter
 from alphapose_ros.batch.worklist import Recording
+from alphapose_ros.io.part import publish
 from alphapose_ros.io.sources import Source, open_source
 from alphapose_ros.output.draw import draw_result
 
@@ -150,20 +150,9 @@ def _frames(source: Source, options: BatchOptions) -> Iterator[Frame]:
 def _keep(partial: Path, final: Path, row: Row) -> None:
     """Give complete results their name, once they are on the disk."""
     (partial / ROW).write_text(row.line(), encoding="utf-8")
-    for path in (*partial.iterdir(), partial):
-        _to_disk(path)
     if final.exists():  # of the recording as it was before it changed
         shutil.rmtree(final)
-    partial.rename(final)
-    _to_disk(final.parent)
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    publish(partial, final)
 
 
 def _one_line(error: Exception) -> str:
