@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +131,17 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         process.join(30)
         assert process.exitcode == 7
     opened(out).close()  # the lock went with it
+
+
+def test_a_file_system_without_locks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(InputError, match=r"out: this file system has no locks: No locks avail"):
+        opened(tmp_path / "out")
 
 
 def test_settings_hold_all_that_results_depend_on(tmp_path: Path) -> None:

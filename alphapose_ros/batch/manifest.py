@@ -172,9 +172,12 @@ def _locked(path: Path) -> IO[str]:
     file = (path / _LOCK).open("w", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         file.close()
         raise InputError(f"{path}: another batch is writing there") from error
+    except OSError as error:
+        file.close()
+        raise InputError(f"{path}: this file system has no locks: {error.strerror}") from error
     return file
 
 
