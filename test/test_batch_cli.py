@@ -18,6 +18,10 @@ from cli_stand_in import fails
 import alphapose_ros.cli as cli
 from alphapose_ros.base.errors import InputError, MissingDependencyError
 from alphapose_ros.batch.cluster import ClusterConfig, joined
+from alphapose_ros.batch.here import work_here
+from alphapose_ros.batch.recording import Plan
+from alphapose_ros.batch.worklist import Recording
+from alphapose_ros.config import PipelineConfig
 
 pytest.importorskip("pyarrow", reason="BATCH NOT CHECKED: pyarrow is absent")
 
@@ -135,6 +139,37 @@ def test_boxes_of_one_recording_are_refused(
     params.write_text("/**: {ros__parameters: {detector: {name: replay, weights: boxes.json}}}")
     argv = ["batch", str(inputs), "--out", str(tmp_path / "o"), "--params-file", str(params)]
     assert "replay knows the boxes of one recording" in fails(capsys, argv)
+
+
+@pytest.mark.parametrize(
+    ("options", "threads"),
+    [
+        (["--workers", "1"], 0),  # the process's own choice, as of run
+        (["--workers", "1", "--threads", "3"], 3),
+        (["--workers", "2"], 1),
+        (["--workers", "2", "--threads", "3"], 3),
+        (["--workers", "1", "--address", "head:6379"], 1),
+    ],
+)
+def test_one_thread_each_where_workers_share_the_cores(
+    options: list[str], threads: int, inputs: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    loaded: list[int] = []
+
+    def load(config: PipelineConfig) -> Seeing:
+        loaded.append(config.threads)
+        return Seeing()
+
+    def on_a_cluster(plan: Plan, missing: list[Recording], cluster: object) -> Any:
+        return work_here(plan, missing)
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("alphapose_ros.cli.batch.load_pipeline", load)
+    monkeypatch.setattr("alphapose_ros.batch.ray_pool.work_on_ray", on_a_cluster)
+    argv = ["batch", str(inputs / "one.avi"), "--out", str(tmp_path / "o"), "--quiet"]
+    assert cli.main([*argv, *options]) == 0
+    assert loaded == [threads]
 
 
 def test_without_ray_the_line_says_how_to_get_it(

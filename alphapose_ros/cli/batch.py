@@ -72,7 +72,8 @@ def register(commands: Commands) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     workers = parser.add_argument_group(
         "workers",
-        "each loads the networks once and works on one thread unless --threads says more",
+        "each loads the networks once; where there are several, or a cluster, each works on one "
+        "thread unless --threads says more",
     )
     workers.add_argument(
         "--workers", type=int, metavar="N",
@@ -148,7 +149,8 @@ def _plan(
     from alphapose_ros.batch.recording import Plan
     from alphapose_ros.cli.bag_output import BagOutput
 
-    config = dataclasses.replace(config, threads=cluster.threads)
+    if not _works_here(cluster):
+        config = dataclasses.replace(config, threads=cluster.threads)
     load = functools.partial(load_pipeline, config)
     return Plan(folder.path, folder.config, options, load, BagOutput)
 
@@ -162,11 +164,16 @@ def load_pipeline(config: PipelineConfig) -> Pipeline:
     return pipeline
 
 
+def _works_here(cluster: ClusterConfig) -> bool:
+    """Whether the one worker is this process: it has the machine's cores to itself, as ``run``."""
+    return cluster.workers == 1 and not cluster.address
+
+
 def _work(
     plan: Plan, missing: list[Recording], cluster: ClusterConfig
 ) -> Iterable[Progress | Row]:
     """In this process, or in those of a cluster: the same for each recording."""
-    if cluster.workers == 1 and not cluster.address:
+    if _works_here(cluster):
         from alphapose_ros.batch.here import work_here
 
         return work_here(plan, missing)
