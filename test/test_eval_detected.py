@@ -28,7 +28,7 @@ from alphapose_ros.eval.detected import (
     measure_detected,
 )
 from alphapose_ros.eval.metrics import ImageMatches
-from alphapose_ros.eval.pose import Estimates, people_with_joints
+from alphapose_ros.eval.pose import Estimates, estimate_people, people_with_joints
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -155,6 +155,25 @@ def test_joints_are_matched_by_name_whatever_the_networks_skeleton(scene: Path) 
             answer[HALPE136.index(name)], pose[WHOLEBODY133.index(name)], rtol=1e-6
         )
     assert (answer[HALPE136.index("head_top")] == 0).all()
+
+
+def test_given_and_detected_boxes_answer_the_same_joints(scene: Path) -> None:
+    """A joint that the network lacks is nowhere; a neck is where the product puts it."""
+    people = read_people(scene / "a.json", scene, HALPE136, keep)[:1]
+    pipeline = pipeline_of([[joints_of(1)]] * 2, COCO17)
+
+    def estimator(batch: object, boxes: object) -> list[Poses]:
+        return pipeline.detect_and_estimate(batch)
+
+    estimator.finds_people, estimator.skeleton = False, COCO17  # type: ignore[attr-defined]
+    given = estimate_people(estimator, people)  # type: ignore[arg-type]
+    (found,) = find_people(pipeline, replace(people, images=people.images[:1]), [[]])
+    np.testing.assert_array_equal(given.keypoints, found.answers)
+    for name in ("head_top", "left_heel", "right_hand_ring_4"):
+        assert not given.keypoints[0, HALPE136.index(name)].any()
+        assert given.scores[0, HALPE136.index(name)] == 0
+    neck = given.keypoints[0, HALPE136.index("neck")]
+    np.testing.assert_allclose(neck, joints_of(1)[5:7].mean(0), rtol=1e-6)
 
 
 def test_nobody_is_found_and_nobody_is_there(scene: Path) -> None:

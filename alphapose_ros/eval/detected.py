@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alphapose_ros.base.boxes import xywh_to_xyxy
+from alphapose_ros.base.keypoints import map_keypoints
 from alphapose_ros.base.records import Poses
 from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.config import PipelineConfig
@@ -103,7 +104,7 @@ def ignored_regions(
 
 def posed_image(people: People, ignored: Sequence[Region], poses: Poses) -> PosedImage:
     """The people and the regions to ignore of one image, and the poses that answer them."""
-    index = people.skeleton.source_of(poses.skeleton)
+    answers, _ = map_keypoints(poses.keypoints, poses.scores, poses.skeleton, people.skeleton)
     joints, extra = len(people.skeleton), len(ignored)
     boxes = np.array([box for box, _, _ in ignored], np.float32).reshape(-1, 4)
     areas = np.array([area for _, area, _ in ignored], np.float32)
@@ -114,7 +115,7 @@ def posed_image(people: People, ignored: Sequence[Region], poses: Poses) -> Pose
         np.concatenate([people.boxes, boxes]),
         np.concatenate([people.areas, areas]),
         np.concatenate([np.zeros(len(people), bool), crowd]),
-        np.where((index >= 0)[:, None], poses.keypoints[:, index], 0),
+        answers,
         poses.person_scores,
     )
 

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from alphapose_ros.base.errors import InputError
-from alphapose_ros.base.keypoints import joint_similarity, oks
+from alphapose_ros.base.keypoints import joint_similarity, map_keypoints, oks
 from alphapose_ros.base.records import Detections, Poses
 from alphapose_ros.base.skeletons import HALPE136, Skeleton
 from alphapose_ros.data.coco import read_image
@@ -72,13 +72,13 @@ def estimate_people(
     scores = np.zeros((len(people), joints), np.float32)
     person_scores = np.zeros(len(people), np.float32)
     found = Estimates(people, keypoints, scores, person_scores)
-    index = people.skeleton.source_of(estimator.skeleton)
     for rows in found.by_image:
         image = read_image(people.images[people.image_rows[rows[0]]])
         boxes = Detections(people.boxes[rows], np.ones(len(rows), np.float32))
         poses: Poses = estimator(ImageBatch.upload([image], device), [boxes])[0]
-        keypoints[rows] = poses.keypoints[:, index]
-        scores[rows] = np.where(index >= 0, poses.scores[:, index], 0)
+        keypoints[rows], scores[rows] = map_keypoints(
+            poses.keypoints, poses.scores, poses.skeleton, people.skeleton
+        )
         person_scores[rows] = poses.person_scores
         on_image()
     return found
