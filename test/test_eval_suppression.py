@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -198,3 +200,22 @@ def test_the_command_writes_what_it_found(
     assert "learned - given" in capsys.readouterr().out
     with pytest.raises(InputError, match="ANNOTATIONS@IMAGES"):
         command.train_nms(command.NmsTrainConfig(out=str(tmp_path / "none")))
+
+
+def test_a_full_disk_leaves_the_parameters_of_before(
+    annotated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, data: bytes, offset: int) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(suppression, "PosePipeline", StandIn)
+    monkeypatch.setattr(command, "FACTORS", (0.5,))
+    config = command.NmsTrainConfig(
+        out=str(tmp_path / "out"), people=f"{annotated}@{tmp_path}", rounds=1
+    )
+    written = command.train_nms(config)
+    before = written.read_text()
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OSError, match="full"):
+        command.train_nms(config)
+    assert written.read_text() == before

@@ -19,6 +19,7 @@ from alphapose_ros.cli.console import say, table, ticking
 from alphapose_ros.cli.options import build_config
 from alphapose_ros.data.pose_samples import SetSpec
 from alphapose_ros.eval.pose import evaluate_pose
+from alphapose_ros.io.part import write_json
 from alphapose_ros.pipeline import choose_device
 from alphapose_ros.pose.ablation import LOSSES, decoder_of
 from alphapose_ros.pose.config import PoseConfig
@@ -97,7 +98,7 @@ def ablate(config: AblationConfig) -> Path:
         if not result.is_file():
             change = config.ideas.get(name, {"loss": name})
             measures = _measured(config, replace(shared, out=str(folder / name), **change))
-            result.write_text(json.dumps(measures, indent=2) + "\n", encoding="utf-8")
+            write_json(result, measures)
         rows.append((name, json.loads(result.read_text(encoding="utf-8"))))
     say(table([_row(name, found) for name, found in rows], ["variant", *_MEASURES]))
     target = folder / "ablation.md"

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from alphapose_ros.base.errors import InputError
@@ -44,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from alphapose_ros.eval.benchmark import run_benchmark
     from alphapose_ros.eval.panels import check_plot, draw
     from alphapose_ros.eval.plots import stage_panels
+    from alphapose_ros.io.part import write_json
     from alphapose_ros.io.sinks import check_folder
     from alphapose_ros.io.sources import read_image
 
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     report = run_benchmark(make_pipeline(args), image, frames=args.frames)
     say(report.text())
     if args.json:
-        Path(args.json).write_text(json.dumps(report.numbers(), indent=2) + "\n", encoding="utf-8")
+        write_json(Path(args.json), report.numbers())
     if args.plot:
         title = report.text().partition("\n")[0]
         draw(stage_panels(report.frame_ms, report.stages_ms), Path(args.plot), title)

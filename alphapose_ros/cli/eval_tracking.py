@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +64,7 @@ def check_tracking(args: argparse.Namespace) -> None:
 
 
 def run_tracking(args: argparse.Namespace, config: PipelineConfig) -> dict[str, dict[str, float]]:
-    """Measure and print; sequence -> its numbers."""
+    """Measure and print; sequence -> measure -> value, shares of 1."""
     from alphapose_ros.eval.track_metrics import measures
     from alphapose_ros.eval.tracking import count_tracking, read_sequences
 
@@ -89,11 +88,6 @@ def run_tracking(args: argparse.Namespace, config: PipelineConfig) -> dict[str, 
         draw(tracking_panels(counts), Path(args.plot), f"{args.truth}: {by} 0.5")
         say(f"plot: {args.plot}")
     return numbers
-
-
-def write_numbers(path: Path, numbers: dict[str, dict[str, float]]) -> None:
-    """The numbers as JSON: sequence -> measure -> value, shares of 1."""
-    path.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
 
 
 def _track(args: argparse.Namespace, config: PipelineConfig) -> TrackSequence:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,7 +23,6 @@ from alphapose_ros.cli.eval_tracking import (
     add_tracking_options,
     check_tracking,
     run_tracking,
-    write_numbers,
 )
 from alphapose_ros.cli.recordings import check_max_frames, recorded, with_pose_weights
 
@@ -107,6 +105,7 @@ def register(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, print, write."""
     from alphapose_ros.cli.pipelines import load_config
+    from alphapose_ros.io.part import write_json
     from alphapose_ros.io.sinks import check_folder
 
     _check(args)
@@ -116,14 +115,14 @@ def run(args: argparse.Namespace) -> int:
     if args.what == "tracking":
         numbers = run_tracking(args, config)
         if args.json:
-            write_numbers(Path(args.json), numbers)
+            write_json(Path(args.json), numbers)
         return 0
     reports = _MEASURES[args.what](args, config)
     for report in reports:
         _print(report)
     if args.json:
         plain = {k: _plain(v) for report in reports for k, v in report.everything.items()}
-        Path(args.json).write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
+        write_json(Path(args.json), plain)
     return 0
 
 

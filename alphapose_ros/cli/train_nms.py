@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -17,6 +16,7 @@ from alphapose_ros.config import PipelineConfig
 from alphapose_ros.data.pose_samples import SetSpec
 from alphapose_ros.eval.metrics import ImageMatches, average_precision
 from alphapose_ros.eval.suppression import Candidates, collect_candidates, paired_gain
+from alphapose_ros.io.part import write_json
 from alphapose_ros.pose.nms import PoseNms
 from alphapose_ros.pose.nms_config import PoseNmsConfig
 from alphapose_ros.train.pair_search import Found, search_pairs
@@ -87,7 +87,7 @@ def train_nms(config: NmsTrainConfig) -> Path:
             judged, pipeline.nms, learned, pipeline.resolved().detector.nms_iou
         )
     target = Path(config.out) / "nms.json"
-    target.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_json(target, report)
     return target
 
 

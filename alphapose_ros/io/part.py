@@ -9,6 +9,7 @@ a complete one.
 from __future__ import annotations
 
 import errno
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -178,3 +179,12 @@ class GrowingFile:
         if self._descriptor is None:
             raise InputError(f"{self._name}: already closed")
         return self._descriptor
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write indented JSON as :func:`write_text` does: it is there whole, or as it was before.
+
+    Raises:
+        OSError: as :func:`write_text`.
+    """
+    write_text(path, json.dumps(content, indent=2) + "\n")
