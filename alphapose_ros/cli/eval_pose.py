@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,28 +54,44 @@ def run_pose(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Repor
     )
     with ticking(" images", quiet=args.quiet) as tick:
         given = estimate_people(estimator, people, tick, device)
-    title = f"{args.annotations}: poses in the annotated boxes"
-    numbers = measure(given)
-    reports = [Report(title, numbers, measure_parts(given), joints=measure_joints(given))]
-    if args.plot:
-        from alphapose_ros.eval.panels import draw
-        from alphapose_ros.eval.plots import pose_panels
-
-        draw(pose_panels(given, reports[0].parts), Path(args.plot), title)
-        say(f"plot: {args.plot}")
+    report = Report(
+        f"{args.annotations}: poses in the annotated boxes",
+        measure(given),
+        measure_parts(given),
+        joints=measure_joints(given),
+    )
+    reports = [replace(report, pictures=_pictures(args, given, report))]
     if args.feet:
         from alphapose_ros.eval.feet import measure_feet
 
         reports.append(
             Report(f"{args.feet}: feet, and feet guessed from legs", measure_feet(given))
         )
-    if args.gallery:
+    return [*reports, *(_found(args, config, given) if args.detected else ())]
+
+
+def _pictures(
+    args: argparse.Namespace, given: Estimates, report: Report
+) -> tuple[Callable[[], None], ...]:
+    """What makes the plot and the gallery, as far as they are asked for."""
+
+    def plot() -> None:
+        from alphapose_ros.eval.panels import draw
+        from alphapose_ros.eval.plots import pose_panels
+
+        draw(pose_panels(given, report.parts), Path(args.plot), report.title)
+        say(f"plot: {args.plot}")
+
+    def gallery() -> None:
         from alphapose_ros.eval.gallery import write_gallery
 
-        measured_on = f"{title}; {numbers['people']} people in {numbers['images']} images"
-        page = write_gallery(given, Path(args.gallery), worst=args.worst, measured_on=measured_on)
+        count = f"{report.numbers['people']} people in {report.numbers['images']} images"
+        page = write_gallery(
+            given, Path(args.gallery), worst=args.worst, measured_on=f"{report.title}; {count}"
+        )
         say(f"the worst people: {page}")
-    return [*reports, *(_found(args, config, given) if args.detected else ())]
+
+    return tuple(make for make, wanted in ((plot, args.plot), (gallery, args.gallery)) if wanted)
 
 
 def _with_given_feet(args: argparse.Namespace) -> People:

@@ -63,10 +63,11 @@ def check_tracking(args: argparse.Namespace) -> None:
     check_max_frames(args)
 
 
-def run_tracking(args: argparse.Namespace, config: PipelineConfig) -> dict[str, dict[str, float]]:
-    """Measure and print; sequence -> measure -> value, shares of 1."""
+def run_tracking(args: argparse.Namespace, config: PipelineConfig) -> None:
+    """Measure, print, write sequence -> measure -> value (shares of 1), and draw."""
     from alphapose_ros.eval.track_metrics import measures
     from alphapose_ros.eval.tracking import count_tracking, read_sequences
+    from alphapose_ros.io.part import write_json
 
     if args.video:
         sequences = [_track(args, config)]
@@ -81,13 +82,14 @@ def run_tracking(args: argparse.Namespace, config: PipelineConfig) -> dict[str, 
         for name, row in numbers.items()
     ]
     say(table(rows, ["sequence", *_PERCENT, *_COUNTS.values()]))
+    if args.json:
+        write_json(Path(args.json), numbers)
     if args.plot:
         from alphapose_ros.eval.panels import draw
         from alphapose_ros.eval.plots import tracking_panels
 
         draw(tracking_panels(counts), Path(args.plot), f"{args.truth}: {by} 0.5")
         say(f"plot: {args.plot}")
-    return numbers
 
 
 def _track(args: argparse.Namespace, config: PipelineConfig) -> TrackSequence:

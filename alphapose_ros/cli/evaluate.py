@@ -113,9 +113,7 @@ def run(args: argparse.Namespace) -> int:
         check_folder(Path(path))
     config, _ = load_config(args)
     if args.what == "tracking":
-        numbers = run_tracking(args, config)
-        if args.json:
-            write_json(Path(args.json), numbers)
+        run_tracking(args, config)
         return 0
     reports = _MEASURES[args.what](args, config)
     for report in reports:
@@ -123,6 +121,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         plain = {k: _plain(v) for report in reports for k, v in report.everything.items()}
         write_json(Path(args.json), plain)
+    for report in reports:
+        for make in report.pictures:
+            make()
     return 0
 
 
@@ -153,6 +154,8 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(f"--most: expected at least 2, got {args.most}")
     if args.worst < 1:
         raise InputError(f"--worst: expected at least 1, got {args.worst}")
+    if args.gallery and Path(args.gallery).exists() and not Path(args.gallery).is_dir():
+        raise InputError(f"--gallery: expected a folder, got the file {args.gallery}")
 
 
 def _print(report: Report) -> None:
@@ -205,13 +208,15 @@ def _detector(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Repo
             on_found=seen.append,
         )
     title = f"{args.annotations}: person boxes"
-    if args.plot:
+
+    def plot() -> None:
         from alphapose_ros.eval.panels import draw
         from alphapose_ros.eval.plots import detector_panels
 
         draw(detector_panels(seen), Path(args.plot), title)
         say(f"plot: {args.plot}")
-    return [Report(title, numbers)]
+
+    return [Report(title, numbers, pictures=(plot,) if args.plot else ())]
 
 
 def _jitter(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:

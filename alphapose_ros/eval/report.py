@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,13 +16,18 @@ _LEGEND = {"pseudo_": "pseudo-labels too", "flat_": "flat .015"}
 
 @dataclass(frozen=True)
 class Report:
-    """One block: a title, single numbers, and those per part and per joint, shown as tables."""
+    """One block: a title, single numbers, and those per part and per joint, shown as tables.
+
+    ``pictures`` are made by the calls in it, once the numbers are where they should be: a plot
+    that cannot be written costs no number.
+    """
 
     title: str
     numbers: Numbers
     parts: Numbers = field(default_factory=dict)
     prefix: str = ""  # of the keys of ``parts``
     joints: Numbers = field(default_factory=dict)
+    pictures: tuple[Callable[[], None], ...] = ()
 
     @property
     def everything(self) -> dict[str, Any]:
