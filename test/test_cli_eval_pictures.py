@@ -84,8 +84,8 @@ def numbers_in_spite_of(
 def test_a_plot_that_cannot_be_written_costs_no_number_of_poses(
     given: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = ["eval", "pose", *given, "--plot", "a.png"]
-    out, numbers = numbers_in_spite_of(capsys, argv, "a.png: cannot write the plot")
+    argv = ["eval", "pose", *given, "--plot", "curves.png"]
+    out, numbers = numbers_in_spite_of(capsys, argv, "curves.png: cannot write the plot")
     assert "poses in the annotated boxes" in out
     assert numbers["people"] == 1
 
@@ -107,8 +107,8 @@ def test_a_plot_that_cannot_be_written_costs_no_number_of_boxes(
     monkeypatch.setattr(
         "alphapose_ros.eval.detection.evaluate_detector", lambda *_, **__: {"ap": 0.25}
     )
-    argv = ["eval", "detector", *given, "--plot", "a.png"]
-    out, numbers = numbers_in_spite_of(capsys, argv, "a.png: cannot write the plot")
+    argv = ["eval", "detector", *given, "--plot", "curves.png"]
+    out, numbers = numbers_in_spite_of(capsys, argv, "curves.png: cannot write the plot")
     assert "person boxes" in out
     assert numbers == {"ap": 0.25}
 
@@ -120,7 +120,7 @@ def test_a_plot_that_cannot_be_written_costs_no_number_of_tracks(
     Path("truth.txt").write_text(TRACKS)
     argv = ["eval", "tracking", "--truth", "truth.txt", "--results", "truth.txt"]
     out, numbers = numbers_in_spite_of(
-        capsys, [*argv, "--plot", "a.png"], "a.png: cannot write the plot"
+        capsys, [*argv, "--plot", "curves.png"], "curves.png: cannot write the plot"
     )
     assert "identities, boxes by IoU" in out
     assert numbers["truth"]["MOTA"] == 1
@@ -128,11 +128,21 @@ def test_a_plot_that_cannot_be_written_costs_no_number_of_tracks(
 
 def test_pictures_are_made_and_named(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib", reason="PLOTS NOT CHECKED: matplotlib is absent")
-    assert cli.main(["eval", "pose", *given, "--plot", "a.png", "--gallery", "worst"]) == 0
-    assert Path("a.png").read_bytes()[:4] == b"\x89PNG"
+    assert cli.main(["eval", "pose", *given, "--plot", "curves.png", "--gallery", "worst"]) == 0
+    assert Path("curves.png").read_bytes()[:4] == b"\x89PNG"
     assert "1 people in 1 images" in Path("worst/index.html").read_text()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-2:] == ["plot: a.png", "the worst people: worst/index.html"]
+    assert lines[-2:] == ["plot: curves.png", "the worst people: worst/index.html"]
+
+
+@pytest.mark.parametrize("option", ["plot", "gallery", "feet"])
+def test_a_one_stage_network_refuses_what_needs_given_boxes(
+    option: str, given: list[str], network: Middle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib", reason="PLOTS NOT CHECKED: matplotlib is absent")
+    network.finds_people = True
+    line = fails(capsys, ["eval", "pose", *given, "--detected", f"--{option}", "curves.png"])
+    assert f"--{option}: expected a pose network that answers given boxes, got a one-stage" in line
 
 
 def test_a_gallery_that_is_a_file_is_refused_at_once(

@@ -29,8 +29,12 @@ def run_pose(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Repor
     device = choose_device(config.device)
     estimator = create_estimator(config.pose, device, prepared_runtime(config, device))
     if args.detected and estimator.finds_people:
-        if args.plot:
-            raise InputError("--plot: expected a pose network that answers given boxes")
+        for option in ("plot", "gallery", "feet"):
+            if getattr(args, option):
+                raise InputError(
+                    f"--{option}: expected a pose network that answers given boxes, got a "
+                    "one-stage one"
+                )
         return _found(args, config, None)
     from alphapose_ros.eval.pose import (
         estimate_people,
