@@ -13,7 +13,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from alphapose_ros.base.skeletons import COCO17, HALPE26, HALPE136, WHOLEBODY133
+from alphapose_ros.base.skeletons import (
+    COCO17,
+    FACE68,
+    HALPE26,
+    HALPE136,
+    HAND21,
+    WHOLEBODY133,
+)
 from alphapose_ros.data.people import read_people
 from alphapose_ros.eval.metrics import average_precision, average_recall
 from alphapose_ros.eval.parts import (
@@ -156,6 +163,10 @@ def test_official_parts_are_those_of_coco_wholebody() -> None:
         np.testing.assert_array_equal(part.sigmas, wanted)
     assert list(official_parts(COCO17)) == ["body"]
     assert list(official_parts(HALPE26)) == ["body", "feet", "whole"]
+    assert list(official_parts(FACE68)) == ["face"]
+    (hand,) = official_parts(HAND21).items()
+    assert hand[0] == "hand"
+    np.testing.assert_array_equal(hand[1].sigmas, parts["left_hand"].sigmas)
 
 
 def test_flat_constants_are_those_of_the_halpe_tool() -> None:

@@ -12,10 +12,13 @@ import pytest
 from cli_stand_in import fails
 
 from alphapose_ros.base.errors import InputError, MissingDependencyError
+from alphapose_ros.base.skeletons import FACE68, HAND21, Skeleton
+from alphapose_ros.data.people import People
 from alphapose_ros.eval.curves import precision_recall, reliability, share_above
 from alphapose_ros.eval.metrics import ImageMatches, average_precision
 from alphapose_ros.eval.panels import Panel, check_plot, draw
-from alphapose_ros.eval.plots import stage_panels, tracking_panels
+from alphapose_ros.eval.plots import pose_panels, stage_panels, tracking_panels
+from alphapose_ros.eval.pose import Estimates, measure_parts
 from alphapose_ros.eval.track_metrics import ALPHAS, MatchedFrame, count, measures
 
 
@@ -102,6 +105,32 @@ def test_tracking_is_a_curve_and_its_mistakes() -> None:
     assert titles[1:3] == ["HOTA of each sequence", "IDF1 of each sequence"]
     assert titles[0].startswith("all sequences")
     assert list(tracking_panels(both)[1].bars) == ["a", "b"]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("skeleton", "name"), [(FACE68, "face"), (HAND21, "hand")], ids=["face", "hand"]
+)
+@pytest.mark.parametrize(("label", "note"), [(2, ""), (1, ", pseudo labels")])
+def test_a_face_or_a_hand_alone_is_judged_by_itself(
+    skeleton: Skeleton, name: str, label: int, note: str, rng: np.random.Generator
+) -> None:
+    points = rng.uniform(0, 60, (3, len(skeleton), 2)).astype(np.float32)
+    people = People(
+        np.arange(3), np.arange(3), np.tile(np.array([[0, 0, 60, 60]]), (3, 1)),
+        np.full(3, 1900.0), points, np.full(points.shape[:2], label, np.uint8),
+        tuple(Path(f"{i}.jpg") for i in range(3)), skeleton,
+    )  # fmt: skip
+    found = Estimates(
+        people, points, np.ones(points.shape[:2], np.float32), np.ones(3, np.float32)
+    )
+    precision, placed, parts, _ = pose_panels(found, measure_parts(found, repeats=2))
+    assert precision.title == f"{name}, in annotated boxes{note}"
+    for recall, share in precision.lines.values():
+        np.testing.assert_allclose(recall, [1 / 3, 2 / 3, 1])
+        np.testing.assert_allclose(share, 1)
+    assert list(placed.lines) == [name]
+    assert parts.bars == {f"{name}{note}": 1}
 
 
 def panels() -> list[Panel]:

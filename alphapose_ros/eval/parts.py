@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from alphapose_ros.base.skeletons import COCO17, HALPE136, WHOLEBODY133, Skeleton
+from alphapose_ros.base.skeletons import COCO17, HALPE136, HAND21, WHOLEBODY133, Skeleton
 from alphapose_ros.eval.metrics import (
     ImageMatches,
     average_precision,
@@ -65,14 +65,15 @@ class PosedImage:
 def official_parts(skeleton: Skeleton) -> dict[str, Part]:
     """Body (17), feet, face, each hand and the whole, with COCO-WholeBody's constants.
 
-    A part is left out where the skeleton lacks it, the whole where it is one part alone. Of a
-    skeleton of one's own: its parts and constants.
+    A hand alone is the part ``hand``. A part is left out where the skeleton lacks it, the whole
+    where it is one part alone. Of a skeleton of one's own: its parts and constants.
     """
     if skeleton.is_own:
         own = {part: skeleton.keypoint_names[s] for part, s in skeleton.parts.items()}
         return _known(own | {"whole": skeleton.keypoint_names}, skeleton, skeleton.sigmas)
     names = {part: WHOLEBODY133.keypoint_names[s] for part, s in WHOLEBODY133.parts.items()}
-    return _known(names | {"whole": WHOLEBODY133.keypoint_names}, skeleton, skeleton.sigmas)
+    names |= {"hand": HAND21.keypoint_names, "whole": WHOLEBODY133.keypoint_names}
+    return _known(names, skeleton, skeleton.sigmas)
 
 
 def flat_parts(skeleton: Skeleton) -> dict[str, Part]:

@@ -8,12 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from alphapose_ros.data.people import People
 from alphapose_ros.eval.curves import precision_recall, reliability, share_above
 from alphapose_ros.eval.detection import FoundPeople, match_people
 from alphapose_ros.eval.gallery import person_scores
 from alphapose_ros.eval.metrics import THRESHOLDS
 from alphapose_ros.eval.panels import Panel
-from alphapose_ros.eval.parts import body_part, match_part
+from alphapose_ros.eval.parts import (
+    ANNOTATED,
+    DERIVED,
+    Part,
+    body_part,
+    match_part,
+    official_parts,
+)
 from alphapose_ros.eval.placement import FINE_PARTS
 from alphapose_ros.eval.pose import Estimates, placed_joints, posed
 from alphapose_ros.eval.track_metrics import ALPHAS, Counts, by_threshold, measures
@@ -28,10 +36,11 @@ def pose_panels(found: Estimates, parts: Mapping[str, Any]) -> list[Panel]:
 
     ``parts`` is what :func:`alphapose_ros.eval.pose.measure_parts` says of the same people.
     """
-    part = body_part(found.people.skeleton)
-    matches = [match_part(posed(found, rows), part) for rows in found.by_image]
+    name, part, label = _judged_part(found.people)
+    matches = [match_part(posed(found, rows), part, label) for rows in found.by_image]
+    pseudo = ", pseudo labels" if label == DERIVED else ""
     return [
-        _precision_panel("body, in annotated boxes", "OKS", matches),
+        _precision_panel(f"{name}, in annotated boxes{pseudo}", "OKS", matches),
         Panel(
             "people at least so well placed",
             "OKS",
@@ -79,6 +88,16 @@ def stage_panels(frame_ms: float, stages_ms: Mapping[str, float]) -> list[Panel]
     """Milliseconds of a frame by stage; what no stage took is the rest."""
     rest = max(frame_ms - sum(stages_ms.values()), 0.0)
     return [Panel("where a frame's time goes", "ms", bars={**stages_ms, "rest": rest})]
+
+
+def _judged_part(people: People) -> tuple[str, Part, int]:
+    """The body, or the only part of a face or a hand alone, and the least label that counts."""
+    body = body_part(people.skeleton)
+    if len(body.joints):
+        return "body", body, ANNOTATED
+    ((name, part),) = official_parts(people.skeleton).items()
+    annotated = (people.labels[:, part.joints] == ANNOTATED).any()
+    return name, part, ANNOTATED if annotated else DERIVED
 
 
 def _precision_panel(title: str, measure: str, matches: Sequence[Any]) -> Panel:
