@@ -25,6 +25,8 @@ from alphapose_ros.eval.reid import (
 from alphapose_ros.eval.reid_views import (
     BACKGROUND,
     BASE,
+    CONDITIONS,
+    ELSEWHERE,
     GALLERY,
     IN_FRONT,
     OCCLUDED,
@@ -185,7 +187,7 @@ def test_held_out_people_in_changed_boxes(tmp_path: Path) -> None:
     base = found.crops[BASE]
     again = changed_views(people, most=3)
     assert all(torch.equal(found.crops[name], again.crops[name]) for name in found.crops)
-    for name in (SECOND, IN_FRONT, BACKGROUND, OCCLUDED, GALLERY):
+    for name in (SECOND, IN_FRONT, ELSEWHERE, BACKGROUND, OCCLUDED, GALLERY):
         assert (found.crops[name][:, :3] - base[:, :3]).abs().mean() > 0.01, name
     second, unseen = found.crops[SECOND], found.crops[UNSEEN]
     assert torch.equal(second[:, :3], unseen[:, :3])  # the same pixels, one pose fewer
@@ -197,8 +199,8 @@ def test_held_out_people_in_changed_boxes(tmp_path: Path) -> None:
     torch.manual_seed(0)
     report = evaluate_views(ReidNet(width=16, dim=8), found)
     assert report["people"] == 3
-    assert set(report["movement"]) == {SECOND, UNSEEN, IN_FRONT, BACKGROUND, OCCLUDED}
-    assert len(report["ranking"]) == 12
+    assert set(report["movement"]) == set(CONDITIONS) - {BASE}
+    assert len(report["ranking"]) == 2 * len(CONDITIONS) == 14
     assert 0 <= report["ranking"][f"{BASE}, attention"]["rank1"] <= 1
     nobody = changed_views(people[[]])
     assert {len(crops) for crops in nobody.crops.values()} == {0}

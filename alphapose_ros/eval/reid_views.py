@@ -4,7 +4,8 @@
 Each person is a query in every one of these conditions and has one other view, with another box
 and other light, in the gallery. The changes are made on the same crop, so that what they move in
 the embedding is theirs alone. A second person stands behind and hides nothing of the first, or in
-front, where the first one's own pixels are missing too.
+front, where the first one's own pixels are missing too. There the background that stays speaks
+for an embedding that looks at it; so it is changed as well once.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ from alphapose_ros.reid.render import GuidanceRenderer
 BASE, GALLERY = "unchanged", "gallery"
 SECOND, UNSEEN = "second person", "second person, not found"
 IN_FRONT, BACKGROUND, OCCLUDED = "second person in front", "background", "occluded"
-CONDITIONS = (BASE, SECOND, UNSEEN, IN_FRONT, BACKGROUND, OCCLUDED)
+ELSEWHERE = "second person in front, background"
+CONDITIONS = (BASE, SECOND, UNSEEN, IN_FRONT, ELSEWHERE, BACKGROUND, OCCLUDED)
 _OFF = dict.fromkeys(
     (
         "flip_probability", "rotation_probability", "scale", "shift", "half_body_probability",
@@ -147,6 +149,7 @@ def _conditions(
         SECOND: second,
         UNSEEN: replace(second, other_scores=np.zeros_like(second.other_scores)),
         IN_FRONT: view(replace(still, front_probability=1), other),
+        ELSEWHERE: view(replace(still, front_probability=1), other, behind),
         BACKGROUND: view(still, None, behind),
         OCCLUDED: view(replace(still, crops=_HIDDEN), None),
         GALLERY: make_view(again, None, None, people.skeleton, replace(still, crops=_LIGHT), rng),
