@@ -185,6 +185,23 @@ def test_a_reader_that_leaves_ends_it_quietly(root: Path) -> None:
     assert (done.returncode, done.stderr) == (141, "")
 
 
+def test_only_a_reader_of_an_output_ends_it_quietly(
+    monkeypatch: pytest.MonkeyPatch, images: Path
+) -> None:
+    """A pipe without a name is one inside, to a process that died."""
+    for names in (["o.jsonl"], []):
+
+        def broken(*args: Any, names: list[str] = names) -> None:
+            raise OSError(errno.EPIPE, os.strerror(errno.EPIPE), *names)
+
+        monkeypatch.setattr("alphapose_ros.cli.pipelines.make_pipeline", broken)
+        if names:
+            assert cli.main(["run", str(images)]) == 141
+        else:
+            with pytest.raises(BrokenPipeError):
+                cli.main(["run", str(images)])
+
+
 def test_a_full_disk_is_one_line_whoever_met_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], images: Path
 ) -> None:
@@ -203,81 +220,6 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch, images: Path) -> N
     monkeypatch.setattr("alphapose_ros.cli.pipelines.make_pipeline", wrong)
     with pytest.raises(ZeroDivisionError):
         cli.main(["run", str(images)])
-
-
-def test_doctor_names_the_remedy(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from alphapose_ros.cli import doctor
-
-    few = [p for p in doctor.PACKAGES if p.module in ("numpy", "onnxruntime")]
-    monkeypatch.setattr(doctor, "PACKAGES", few)  # importing all of them takes ten seconds
-    problems = {"pose_nano": "", "detector_nano": "bad", "yolox_s": "half of it"}
-    monkeypatch.setattr("alphapose_ros.cli.models.verify_all", lambda: problems)
-    real = doctor.find_spec
-    monkeypatch.setattr(
-        doctor, "find_spec", lambda name: None if name == "onnxruntime" else real(name)
-    )
-    for name in doctor._VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("ROS_DOMAIN_ID", "42")
-    assert cli.main(["doctor"]) == 1  # a damaged weight file concerns everybody
-    out = capsys.readouterr().out
-    assert "onnxruntime: pip install 'onnxruntime>=1.15'" in out
-    assert "ROS_DOMAIN_ID  42" in out
-    assert "weights pose_nano" in out
-    assert "install the package again" in out
-    assert "alphapose-ros models fetch yolox_s" in out
-    monkeypatch.setattr("alphapose_ros.cli.models.verify_all", lambda: {"pose_nano": ""})
-    assert cli.main(["doctor"]) == 0
-
-
-def test_doctor_knows_apts_packages_where_there_is_ros(monkeypatch: pytest.MonkeyPatch) -> None:
-    from alphapose_ros.cli import doctor
-
-    opencv = next(p for p in doctor.PACKAGES if p.module == "cv2")
-    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
-    for distributions, remedy in (([], "pip install"), (["humble"], "sudo apt install python3-")):
-        monkeypatch.setattr(doctor, "installed_ros", lambda d=distributions: d)
-        assert remedy in doctor._package(opencv).remedy
-
-
-@pytest.mark.parametrize(
-    ("error", "remedy"),
-    [
-        (ImportError("numpy.core.multiarray failed to import"), "pip install 'numpy<2'"),
-        (AttributeError("_ARRAY_API not found"), "pip install 'numpy<2'"),
-        (ImportError("libboost_python310.so: no such file"), "ros-$ROS_DISTRO-cv-bridge"),
-    ],
-)
-def test_doctor_knows_a_package_of_numpy_1(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, remedy: str
-) -> None:
-    from alphapose_ros.cli import doctor
-
-    def fail(name: str) -> None:
-        raise error
-
-    bridge = next(p for p in doctor.PACKAGES if p.module == "cv_bridge")
-    monkeypatch.setattr(doctor, "find_spec", lambda name: object())
-    monkeypatch.setattr(doctor.importlib, "import_module", fail)
-    found = doctor._package(bridge)
-    assert not found.good
-    assert remedy in found.remedy
-
-
-def test_doctors_advice_asks_pip_for_what_the_package_declares(root: Path) -> None:
-    """Not for an extra: what colcon built has none, and PyPI's package of a name is whoever's."""
-    from alphapose_ros.cli import doctor
-
-    declared = (root / "pyproject.toml").read_text(encoding="utf-8")
-    commands = [p.install for p in doctor.PACKAGES if p.install.startswith("pip install '")]
-    assert len(commands) > 8
-    for command in commands:
-        wanted = command.removeprefix("pip install '").removesuffix("'")
-        assert f'"{wanted}' in declared, command
-    words = " ".join(p.install + p.with_ros for p in doctor.PACKAGES)
-    assert "alphapose" not in words
 
 
 def test_tables_are_aligned() -> None:

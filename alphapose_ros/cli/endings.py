@@ -145,8 +145,8 @@ def _judged(command: Callable[[], int]) -> int:
     except OSError as error:
         if error.filename == STDOUT:
             _say_no_more()
-        if isinstance(error, BrokenPipeError):  # the reader, as head, has seen enough
-            return READER_LEFT
+        if isinstance(error, BrokenPipeError) and error.filename is not None:
+            return READER_LEFT  # of an output: stdout and all others are named; head has enough
         full = error.errno in DISK_FAULTS
         if error.filename is None and not full:  # a bug or a broken machine: show where
             raise
