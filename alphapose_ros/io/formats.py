@@ -32,12 +32,11 @@ _HANDS = [[f"{side}_hand_{name}" for name in HAND21.keypoint_names] for side in 
 _PUPILS = 2  # OpenPose's face is the same 68 points and both pupils, which our models lack
 
 
-def alphapose_rows(image_name: str, poses: Poses, ids: list[int] | None = None) -> list[Row]:
+def alphapose_rows(image_name: str, poses: Poses) -> list[Row]:
     """AlphaPose's default list, one row per person; ``idx`` is an integer here, always.
 
     ``score`` is AlphaPose's own, the mean joint score + the box score + 1.25 times the best joint
-    score, which is not bounded by 1. ``idx`` is the identity where there are ``ids``, else the
-    person's number in the image from 0.
+    score, which is not bounded by 1. ``idx`` is the person's number in the image from 0.
     """
     totals = _proposal_scores(poses)
     boxes = xyxy_to_xywh(poses.boxes)
@@ -49,7 +48,7 @@ def alphapose_rows(image_name: str, poses: Poses, ids: list[int] | None = None) 
             "keypoints": joints[row],
             "score": round(float(totals[row]), 4),
             "box": [round(float(value), 2) for value in boxes[row]],
-            "idx": ids[row] if ids is not None else row,
+            "idx": row,
         }
         for row in range(len(poses))
     ]
@@ -115,7 +114,7 @@ def check_openpose(skeleton: Skeleton) -> None:
         )
 
 
-def openpose_document(poses: Poses, ids: list[int] | None = None) -> Row:
+def openpose_document(poses: Poses) -> Row:
     """OpenPose's document of one image: BODY_25, 70 face points, 21 points per hand.
 
     Joints are found by name, so any skeleton with some of them will do (:func:`check_openpose`);
@@ -130,7 +129,7 @@ def openpose_document(poses: Poses, ids: list[int] | None = None) -> Row:
         "version": 1.3,
         "people": [
             {
-                "person_id": [ids[row] if ids is not None else -1],
+                "person_id": [-1],
                 "pose_keypoints_2d": body[row],
                 "face_keypoints_2d": face[row],
                 "hand_left_keypoints_2d": left[row],
