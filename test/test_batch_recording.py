@@ -193,6 +193,21 @@ def test_a_full_disk_fails_the_recording(tmp_path: Path, monkeypatch: pytest.Mon
     assert not (tmp_path / recording.name).exists()
 
 
+def test_a_full_disk_costs_no_result_that_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> None:
+        if (path / ROW).exists():  # last of all
+            raise OSError(28, "No space left on device", str(path))
+
+    recording = Recording.at(images(tmp_path / "clip", [1]))
+    before = last(process(plan(tmp_path), Seeing(), recording))
+    changed = replace(recording, mtime_ns=recording.mtime_ns + 1)
+    monkeypatch.setattr(part, "_to_disk", full)
+    assert last(process(plan(tmp_path), Seeing(), changed)).status == FAILED
+    assert read_row(tmp_path / recording.name) == before
+
+
 def test_a_file_system_that_syncs_no_folders_costs_no_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

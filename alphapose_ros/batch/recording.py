@@ -21,7 +21,7 @@ from alphapose_ros.batch.manifest import DONE, FAILED, PARTIAL, ROW, Row, read_r
 from alphapose_ros.batch.settings import BatchOptions
 from alphapose_ros.batch.tables import TablesWriter
 from alphapose_ros.batch.worklist import Recording
-from alphapose_ros.io.part import publish
+from alphapose_ros.io.part import publish, settle
 from alphapose_ros.io.sources import Source, open_source
 from alphapose_ros.output.draw import draw_result
 
@@ -150,6 +150,7 @@ def _frames(source: Source, options: BatchOptions) -> Iterator[Frame]:
 def _keep(partial: Path, final: Path, row: Row) -> None:
     """Give complete results their name, once they are on the disk."""
     (partial / ROW).write_text(row.line(), encoding="utf-8")
+    settle(partial)  # before the old ones go
     if final.exists():  # of the recording as it was before it changed
         shutil.rmtree(final)
     publish(partial, final)

@@ -69,10 +69,15 @@ def _first_free(names: Iterator[Path], make: Callable[[Path], None]) -> Path:
     raise AssertionError("the names never end")
 
 
-def publish(part: Path, path: Path) -> None:
-    """Give a complete file or folder its name, once its bytes are on the disk."""
+def settle(part: Path) -> None:
+    """Wait until the bytes of a complete file or folder are on the disk."""
     for each in (*part.iterdir(), part) if part.is_dir() else (part,):
         _to_disk(each)
+
+
+def publish(part: Path, path: Path) -> None:
+    """Give a complete file or folder its name, once its bytes are on the disk."""
+    settle(part)
     part.replace(path)
     _to_disk(path.parent)
 
