@@ -49,6 +49,9 @@ class WaitingImage(Protocol):
 class CameraStatistics:
     """Counts since the session began, and running means.
 
+    A camera's first image finds networks that were not yet run on its size, so its times count
+    only until the second's are there.
+
     Attributes:
         received, processed: images. dropped: replaced by a newer one before their turn.
         failed: images on which the pipeline, or whoever receives the results, raised an error.
@@ -201,16 +204,16 @@ class Session:
             self._finished_ns[frame.camera] = now
             # A clock that stands or was set back says nothing about the rate.
             rate = 1e9 / (now - last) if last is not None and now > last else old.rate_hz
-            first = old.processed == 0
+            begin = old.processed < 2  # of the means: see CameraStatistics
             self._statistics[frame.camera] = replace(
                 old,
                 processed=old.processed + 1,
                 people=len(result.tracks),
-                rate_hz=_mean(old.rate_hz, rate, old.processed < 2),
-                input_age_ms=_mean(old.input_age_ms, (begun_ns - frame.stamp_ns) / 1e6, first),
-                latency_ms=_mean(old.latency_ms, (now - frame.stamp_ns) / 1e6, first),
+                rate_hz=_mean(old.rate_hz, rate, begin),
+                input_age_ms=_mean(old.input_age_ms, (begun_ns - frame.stamp_ns) / 1e6, begin),
+                latency_ms=_mean(old.latency_ms, (now - frame.stamp_ns) / 1e6, begin),
                 stages_ms={
-                    stage: _mean(old.stages_ms.get(stage, 0.0), value, first)
+                    stage: _mean(old.stages_ms.get(stage, 0.0), value, begin)
                     for stage, value in result.timings_ms.items()
                 },
             )
@@ -222,5 +225,5 @@ class Session:
         )
 
 
-def _mean(old: float, new: float, first: bool) -> float:
-    return new if first else old + _MEMORY * (new - old)
+def _mean(old: float, new: float, begin: bool) -> float:
+    return new if begin else old + _MEMORY * (new - old)

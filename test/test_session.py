@@ -371,6 +371,19 @@ def test_a_worker_that_hangs_is_told(caplog) -> None:
         assert "did not stop" in caplog.text
 
 
+def test_a_first_image_that_takes_long_does_not_stay_in_the_means() -> None:
+    pipeline, results = Gate(held=False), Results()
+    now = [0]
+    with running(pipeline, results, lambda: now[0]) as session:
+        for number, late_ms in enumerate((3000, 30, 40), start=1):
+            stamp = number * 10_000_000_000
+            now[0] = stamp + late_ms * 1_000_000
+            session.submit(frame(stamp))
+            until(lambda: done(session) == number)  # noqa: B023 (called at once)
+            latency = session.statistics()["camera"].latency_ms
+            assert latency == pytest.approx({1: 3000, 2: 30, 3: 31}[number])
+
+
 def test_statistics_follow_the_stamps_clock() -> None:
     pipeline, results = Gate(held=False), Results()
     now = [0]
