@@ -168,11 +168,13 @@ class Rig:
     def _processing(self) -> tuple[float | None, float | None]:
         """The node's own time of a turn, from the work's begin to the answer, and its stages' sum.
 
-        The node reports running means once a second; their median counts.
+        The node reports running means once a second; their median counts, each report that was
+        followed by no new image once.
         """
         now = time.monotonic()
         self._until(lambda: any(when > now for when, _, _ in self.ear.reports), 2.5)
-        values = [numbers for _, _, numbers in self.ear.reports if "latency_ms" in numbers]
+        found = [(who, v) for _, who, v in self.ear.reports if "latency_ms" in v]
+        values = list({(who, v["processed"]): v for who, v in found}.values())
         own = [float(v["latency_ms"]) - float(v["input_age_ms"]) for v in values]
         stages = [
             sum(float(text) for key, text in v.items() if key.startswith("stages_ms."))
