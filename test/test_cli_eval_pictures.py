@@ -81,20 +81,17 @@ def numbers_in_spite_of(
 
 
 @pytest.mark.usefixtures("full_disk")
-def test_a_plot_that_cannot_be_written_costs_no_number_of_poses(
-    given: list[str], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        ("--plot=curves.png", "curves.png: cannot write the plot"),
+        ("--gallery=set.json/worst", "set.json/worst: cannot write the gallery"),
+    ],
+)
+def test_a_picture_that_cannot_be_written_costs_no_number_of_poses(
+    option: str, complaint: str, given: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    argv = ["eval", "pose", *given, "--plot", "curves.png"]
-    out, numbers = numbers_in_spite_of(capsys, argv, "curves.png: cannot write the plot")
-    assert "poses in the annotated boxes" in out
-    assert numbers["people"] == 1
-
-
-def test_a_gallery_that_cannot_be_written_costs_no_number(
-    given: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    argv = ["eval", "pose", *given, "--gallery", "set.json/worst"]
-    out, numbers = numbers_in_spite_of(capsys, argv, "set.json/worst: cannot write the gallery")
+    out, numbers = numbers_in_spite_of(capsys, ["eval", "pose", *given, option], complaint)
     assert "poses in the annotated boxes" in out
     assert numbers["people"] == 1
 
@@ -150,3 +147,22 @@ def test_a_gallery_that_is_a_file_is_refused_at_once(
 ) -> None:
     line = fails(capsys, ["eval", "pose", *given, "--gallery", "set.json"])
     assert "--gallery: expected a folder, got the file set.json" in line
+
+
+@pytest.mark.parametrize(
+    ("what", "option", "takers"),
+    [
+        ("detector", "--gallery=worst", "pose"),
+        ("detector", "--feet=feet.json", "pose"),
+        ("reid", "--without=lr_suspect", "pose"),
+        ("reid", "--plot=curves.png", "pose or detector or tracking"),
+        ("tracking", "--detected", "pose"),
+        ("pose", "--teacher=x.onnx", "detector"),
+        ("pose", "--truth=gt.txt", "tracking"),
+    ],
+)
+def test_an_option_of_another_measure_is_refused(
+    what: str, option: str, takers: str, given: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = fails(capsys, ["eval", what, *given, option])
+    assert f"{option.partition('=')[0]}: expected eval {takers}, got {what}" in line

@@ -128,11 +128,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
+    for option, measures in _TAKEN_BY.items():
+        if getattr(args, option) and args.what not in measures:
+            raise InputError(f"--{option}: expected eval {' or '.join(measures)}, got {args.what}")
     if args.plot:
         from alphapose_ros.eval.panels import check_plot
 
-        if args.what not in _PLOTTED:
-            raise InputError(f"--plot: expected eval {' or '.join(_PLOTTED)}, got {args.what}")
         check_plot(Path(args.plot))
     if args.what == "tracking":
         check_tracking(args)
@@ -242,7 +243,16 @@ def _reid(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:
     return run_reid(args, config)
 
 
-_PLOTTED = ("pose", "detector", "tracking")
+_TAKEN_BY = {  # an option that another measure would ignore is refused
+    "plot": ("pose", "detector", "tracking"),
+    "without": ("pose",),
+    "feet": ("pose",),
+    "detected": ("pose",),
+    "gallery": ("pose",),
+    "teacher": ("detector",),
+    "truth": ("tracking",),
+    "results": ("tracking",),
+}
 _MEASURES: dict[str, Callable[[argparse.Namespace, PipelineConfig], Sequence[Report]]] = {
     "pose": _pose,
     "detector": _detector,
