@@ -521,6 +521,7 @@ def test_information_of_ones_own_training_survives(tmp_path: Path) -> None:
         ('{"std": [1, 1, 0]}', "std is"),
         ('{"input_hw": [256.5, 192]}', "input_hw is .*, expected 2 numbers"),
         ('{"input_hw": "ab"}', "input_hw is"),
+        ('{"input_hw": [192, 144]}', r"input_hw is \[192, 144\], expected multiples of 32"),
     ],
 )
 def test_wrong_metadata_is_refused(

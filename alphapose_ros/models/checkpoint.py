@@ -165,13 +165,16 @@ def _with_metadata(info: CheckpointInfo, stored: Mapping[str, Any]) -> Checkpoin
         raise WeightsError(
             f"metadata: skeleton is {skeleton!r}, expected one of {info.num_joints} joints"
         )
+    input_hw = _numbers(stored, "input_hw", info.input_hw, (int,))
+    if any(side % 32 for side in input_hw):
+        raise WeightsError(f"metadata: input_hw is {list(input_hw)}, expected multiples of 32")
     return replace(
         info,
         decode=decode,
         skeleton=skeleton,
         mean=_numbers(stored, "mean", info.mean, (int, float)),
         std=_numbers(stored, "std", info.std, (int, float)),
-        input_hw=_numbers(stored, "input_hw", info.input_hw, (int,)),
+        input_hw=input_hw,
     )
 
 

@@ -79,6 +79,8 @@ def _one_network(
             raise ConfigError("pose.flip_test: an ONNX file cannot be asked for its raw maps")
         if config.calibration:
             raise ConfigError("pose.calibration: an ONNX file decodes its maps itself")
+        if config.input_size:
+            raise ConfigError("pose.input_size: the size of an ONNX file's crops is its own")
         graph_options = runtime or RuntimeOptions(device=str(device))
         return load_onnx_pose(path, graph_options, config, max_batch=max_batch)
     decoded, info, skeleton = decoded_network(path, config)
@@ -101,6 +103,7 @@ def decoded_network(path: Path, config: PoseConfig) -> tuple[nn.Module, Checkpoi
         WeightsError: the weight file is missing, damaged or of another network.
     """
     network, info = load_checkpoint(path, decode=config.decode)
+    info = replace(info, input_hw=config.input_hw or info.input_hw)
     told = stored_skeleton(path) or SKELETONS.get(info.skeleton)
     skeleton = described(config.skeleton, told, info.num_joints)
     if skeleton is None:
