@@ -43,8 +43,9 @@ def lost_people(vectors, config=CONFIG):
     return gallery
 
 
-def ask(gallery, *vectors, time_s=3, owner=FRONT, config=CONFIG):
-    return gallery.ask(owner, [look_of(v) for v in vectors], round(time_s * SECOND), config)
+def ask(gallery, *vectors, present=(), time_s=3, owner=FRONT, config=CONFIG):
+    looks = [look_of(v) for v in vectors]
+    return gallery.ask(owner, looks, present, round(time_s * SECOND), config)
 
 
 def test_who_looks_like_a_lost_person_is_that_person():
@@ -55,6 +56,13 @@ def test_who_looks_like_a_lost_person_is_that_person():
     assert found.confidence > 0.9
     assert stranger.confidence > 0.9
     assert not stranger.undecided
+
+
+def test_who_is_found_again_in_the_same_image_is_given_to_nobody():
+    vectors = clothes(2)
+    (taken,) = ask(lost_people(vectors), vectors[1])
+    (refused,) = ask(lost_people(vectors), vectors[1], present={2})
+    assert (taken.identity, refused.identity) == (2, 0)
 
 
 def test_who_is_not_alike_enough_is_somebody_new_with_less_confidence_the_nearer():
@@ -163,11 +171,11 @@ def test_a_person_is_found_by_one_camera_alone_whatever_the_threads_do():
 
 def test_nobody_asks_and_nobody_is_known():
     gallery = Gallery()
-    assert gallery.ask(FRONT, [], 0, CONFIG) == []
-    (answer,) = gallery.ask(FRONT, [Look()], 0, CONFIG)
+    assert gallery.ask(FRONT, [], (), 0, CONFIG) == []
+    (answer,) = gallery.ask(FRONT, [Look()], (), 0, CONFIG)
     assert (answer.identity, answer.confidence, answer.undecided) == (0, 1.0, False)
     gallery = lost_people(clothes(1))
-    (answer,) = gallery.ask(FRONT, [Look()], 3 * SECOND, CONFIG)  # not one embedding yet
+    (answer,) = gallery.ask(FRONT, [Look()], (), 3 * SECOND, CONFIG)  # not one embedding yet
     assert (answer.identity, answer.undecided) == (0, True)
     assert gallery.nbytes > 0
 

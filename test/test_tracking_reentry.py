@@ -42,6 +42,28 @@ def test_who_returns_after_ten_seconds_elsewhere_keeps_the_number(fps, off, numb
     assert tracks.identity_confidence[0] > 0.9
 
 
+def test_who_is_found_again_is_not_given_to_a_look_alike_who_is_due_in_that_image(rng):
+    """The look-alike has been in sight just long enough when the other comes back."""
+    tracker, (first, still, other) = make_tracker(), clothes(3)
+    twin = turned(first, other, 0.95)
+
+    def place(t):
+        hidden = 1.0 <= t < 1.2
+        return [
+            None if hidden else standing(0, 600),
+            standing(1, 100),
+            standing(2, 1200) if t >= 1.0 else None,
+        ]
+
+    history = stroll(tracker, seconds(0, 2), place, np.stack([first, still, twin]), rng, 0)
+    assert history[9][0] == {0: 2, 1: 1}
+    assert history[11][0] == {1: 1, 2: 0}
+    for ids, tracks in history[12:]:
+        assert ids == {0: 2, 1: 1, 2: 3}
+        by_number = dict(zip(tracks.ids.tolist(), tracks.poses.boxes[:, 0], strict=True))
+        assert sorted(by_number, key=by_number.__getitem__) == [1, 2, 3]
+
+
 def test_without_looks_nobody_is_found_again_after_ten_seconds(rng):
     def place(t):
         return [standing(0, 100) if t < 2 or t >= 12 else None]

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The life cycle of a track, and what the tracker promises whatever comes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -226,6 +228,25 @@ def test_smoothing_is_off_by_default_and_touches_only_the_joints_shown():
     assert (
         np.abs(b.poses.keypoints[0] - middle).mean() < np.abs(poses.keypoints[0] - middle).mean()
     )
+
+
+def test_smoothing_is_switched_while_people_are_followed():
+    rng, tracker = np.random.default_rng(0), make_tracker()
+
+    def moved(first: int) -> bool:
+        """Whether joints shown differ from those found, in ten images."""
+        out = False
+        for i in range(first, first + 10):
+            poses = scene([(figure(0) + rng.normal(0, 0.02, (17, 2)), 300, 300, 200)])
+            shown = tracker.update(poses, stamp(i / 15)).poses.keypoints
+            out |= not np.array_equal(shown, poses.keypoints)
+        return out
+
+    assert not moved(0)
+    tracker.reconfigure(replace(tracker.config, smoothing=True))
+    assert moved(10)
+    tracker.reconfigure(replace(tracker.config, smoothing=False))
+    assert not moved(20)
 
 
 def test_a_post_whose_joints_are_unsure_begins_no_track_and_a_person_without_legs_does():

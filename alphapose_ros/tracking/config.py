@@ -26,7 +26,8 @@ class TrackerConfig:
         confirm_s: time between the first and the confirming detection at least, s.
         tentative_lost_s: a tentative track survives being unseen for this long, s.
         gap_s: who was missing in images for longer gets a new track number on return, s.
-        max_lost_s: a person unseen for longer loses the identity, s.
+        max_lost_s: a person unseen for longer loses the identity, s. More than the time between
+            two images, else everybody is lost in every one.
         publish_lost_s: people unseen for no longer than this are still reported, s.
         joint_score: joints below do not count in comparisons of poses.
         pose_tolerance: factor on the sigmas of OKS, for limbs that move between two images.

@@ -13,7 +13,7 @@ a fixed number of vectors.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,12 +110,31 @@ class Gallery:
             return set(identities) - mine
 
     def ask(
-        self, owner: object, looks: Sequence[Look], stamp_ns: int, config: TrackerConfig
+        self,
+        owner: object,
+        looks: Sequence[Look],
+        present: Collection[int],
+        stamp_ns: int,
+        config: TrackerConfig,
     ) -> list[Answer]:
-        """Who these new tracks of one image are. A person found belongs to ``owner`` at once."""
+        """Who these new tracks of one image are. A person found belongs to ``owner`` at once.
+
+        Args:
+            owner: the tracker, as a key.
+            looks: of the new tracks.
+            present: identities that others in the same image have.
+            stamp_ns: of the image.
+            config: the limits.
+        """
         with self.lock:
             known = [self._known[identity] for identity in sorted(self._known)]
-            lost = np.array([_is_lost(each, stamp_ns, config) for each in known], bool)
+            lost = np.array(
+                [
+                    each.identity not in present and _is_lost(each, stamp_ns, config)
+                    for each in known
+                ],
+                bool,
+            )
             recent = [each.unseen_s(stamp_ns) <= config.gallery_s for each in known]
             free = lost & np.array(recent, bool)
             # Another camera may see the same person; whom this one sees is somebody else.

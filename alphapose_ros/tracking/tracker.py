@@ -67,7 +67,10 @@ class Tracker:
 
     def reconfigure(self, config: TrackerConfig) -> None:
         """Other parameters from the next image on; nobody is forgotten."""
-        self.config, self._filter = config, KalmanFilter(config)
+        before, self.config, self._filter = self.config, config, KalmanFilter(config)
+        if _smoothing(before) != _smoothing(config):
+            for person in self._people:
+                person.smoother = self._smoother()
 
     def worth_a_look(self, poses: Poses, stamp_ns: int) -> NDArray[np.bool_]:
         """(N,) which of an image's poses to embed before :meth:`update`; changes nothing."""
@@ -267,7 +270,8 @@ class Tracker:
         """Identities for the tentative who have earned one; returns ``rows``, renumbered."""
         ready = [i for i in sorted(rows) if self._is_due(self._people[i], stamp_ns)]
         looks = [self._people[i].look for i in ready]
-        answers = self.gallery.ask(self._key, looks, stamp_ns, self.config)
+        present = {identity for i in rows if (identity := self._people[i].identity)}
+        answers = self.gallery.ask(self._key, looks, present, stamp_ns, self.config)
         for i, answer in zip(ready, answers, strict=True):
             self._confirm(self._people[i], answer, stamp_ns)
         named = {self._people[i].identity: i for i in ready if self._people[i].identity}
@@ -307,3 +311,11 @@ class Tracker:
         if person.state == TrackState.TENTATIVE:
             return since_s <= self.config.tentative_lost_s
         return since_s <= self.config.max_lost_s
+
+
+def _smoothing(config: TrackerConfig) -> tuple[bool, float, float]:
+    return (
+        config.smoothing,
+        config.smoothing_min_cutoff_hz,
+        config.smoothing_speed_coefficient,
+    )
