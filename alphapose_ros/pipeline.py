@@ -177,9 +177,19 @@ class PosePipeline:
             tracker.reconfigure(config.tracker)
 
     def warm_up(self, size_hw: tuple[int, int] = (480, 640)) -> None:
-        """Run the networks once, so that the first image is not the slow one."""
+        """Run every network once, on a person as large as the image.
+
+        Else the first image, or the first person, would be the slow one. Boxes that are replayed
+        are left for the images that they belong to.
+        """
         batch = ImageBatch.upload([np.zeros((*size_hw, 3), np.uint8)], self.device)
-        self.estimator(batch, self.detector(batch))
+        if self.config.detector.name != "replay":
+            self.detector(batch)
+        height, width = size_hw
+        whole = Detections(np.array([[0, 0, width, height]], np.float32), np.ones(1, np.float32))
+        poses = self.estimator(batch, [whole])
+        if self.embedder:
+            self.embedder(batch, poses)
 
     def _expectation(self, frame: Frame) -> Expectation | None:
         """Where people are expected; None where it is the detector's turn to say."""

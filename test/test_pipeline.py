@@ -15,12 +15,14 @@ from alphapose_ros.base.errors import AlphaPoseError, ConfigError, WeightsError
 from alphapose_ros.base.records import Frame, FrameResult, Poses
 from alphapose_ros.base.skeletons import HALPE136
 from alphapose_ros.config import PipelineConfig
+from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.front.loading import pipelines
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pipeline import PosePipeline, choose_device
 from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.registry.bundled import DETECTOR_NANO, POSE_NANO
 from alphapose_ros.registry.store import bundled_path
+from alphapose_ros.reid.config import ReidConfig
 from alphapose_ros.tracking.config import TrackerConfig
 
 SECOND = 1_000_000_000
@@ -192,7 +194,42 @@ def test_every_stage_is_timed(pipeline, astronaut: Image) -> None:
     timings = pipeline(Frame(astronaut, 0)).timings_ms
     assert list(timings) == ["upload", "detect", "pose", "nms", "reid", "track"]
     assert min(timings.values()) >= 0
+
+
+def test_warming_up_runs_every_network_and_tells_nobody(pipeline, monkeypatch) -> None:
+    seen = []
+    network, detector, embedder = pipeline.estimator.network, pipeline.detector, pipeline.embedder
+
+    def pose(crops: torch.Tensor) -> object:
+        seen.append(("pose", len(crops)))
+        return network(crops)
+
+    def detect(batch: ImageBatch) -> object:
+        seen.append(("detect", len(batch)))
+        return detector(batch)
+
+    def embed(batch: ImageBatch, poses: list[Poses]) -> object:
+        found = embedder(batch, poses)
+        seen.append(("reid", int(sum((each.quality > 0).sum() for each in found))))
+        return found
+
+    monkeypatch.setattr(pipeline.estimator, "network", pose)
+    monkeypatch.setattr(pipeline, "detector", detect)
+    monkeypatch.setattr(pipeline, "embedder", embed)
     pipeline.warm_up()
+    assert seen == [("detect", 1), ("pose", 1), ("reid", 1)]
+
+
+def test_warming_up_takes_no_replayed_boxes(tmp_path: Path, astronaut: Image) -> None:
+    (tmp_path / "boxes.json").write_text('[{"image_id": 7, "bbox": [100, 50, 300, 450]}]')
+    config = PipelineConfig(
+        detector=DetectorConfig(name="replay", weights=str(tmp_path / "boxes.json")),
+        reid=ReidConfig(enabled=False),
+    )
+    pipeline = PosePipeline(config)
+    pipeline.warm_up()
+    (poses,) = pipeline.detect_and_estimate(ImageBatch.upload([astronaut], pipeline.device))
+    np.testing.assert_array_equal(poses.boxes, [[100, 50, 400, 500]])
 
 
 def test_cuda_by_name_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
