@@ -58,6 +58,39 @@ def test_who_looks_like_a_lost_person_is_that_person():
     assert not stranger.undecided
 
 
+@pytest.mark.parametrize("apart_s", [0, 0.5, -3, 40, -1e6, 1e6])
+def test_clocks_of_cameras_may_lie_apart(apart_s):
+    """REAR sees nobody whom FRONT sees, and knows for ``gallery_s`` who was lost there."""
+    (here, gone) = clothes(2)
+    gallery = Gallery()
+    for image in range(580):
+        time_s = image / 10
+        gallery.note(FRONT, [(1, look_of(here), 1.0)], round(time_s * SECOND), CONFIG)
+        if image == 0:
+            gallery.note(FRONT, [(1, look_of(here), 1.0), (2, look_of(gone), 1.0)], 0, CONFIG)
+        gallery.note(REAR, [], round((time_s + apart_s) * SECOND), CONFIG)
+    (seen_there,) = ask(gallery, here, time_s=58 + apart_s, owner=REAR)
+    assert (seen_there.identity, len(gallery)) == (0, 2)
+    (found,) = ask(gallery, gone, time_s=58 + apart_s, owner=REAR)
+    assert found.identity == 2
+    gallery.note(REAR, [], round((60 + apart_s) * SECOND), CONFIG)
+    gallery.note(REAR, [], round((125 + apart_s) * SECOND), CONFIG)
+    assert len(gallery) == 0
+
+
+def test_a_clock_that_jumped_is_followed_again():
+    gallery, (vector,) = Gallery(), clothes(1)
+    gallery.note(FRONT, [], 0, CONFIG)
+    gallery.note(REAR, [], 0, CONFIG)
+    gallery.note(FRONT, [], 3600 * SECOND, CONFIG)  # an hour ahead, for one image
+    gallery.forget(FRONT)
+    for image in range(1, 100):
+        gallery.note(FRONT, [], image * SECOND // 10, CONFIG)
+        gallery.note(REAR, [(1, look_of(vector), 1.0)], image * SECOND // 10, CONFIG)
+    (answer,) = ask(gallery, vector, time_s=10, owner=FRONT)
+    assert (answer.identity, len(gallery)) == (0, 1)
+
+
 def test_who_is_found_again_in_the_same_image_is_given_to_nobody():
     vectors = clothes(2)
     (taken,) = ask(lost_people(vectors), vectors[1])
@@ -125,6 +158,7 @@ def test_people_are_forgotten_after_their_time_on_the_clock_of_the_images():
     for time_s, identity in ((59.9, 1), (60.1, 0)):
         assert ask(lost_people(vectors), vectors[0], time_s=time_s)[0].identity == identity
     gallery = lost_people(vectors)
+    gallery.note(REAR, [], 2 * SECOND, CONFIG)
     gallery.note(REAR, [], 61 * SECOND, CONFIG)
     assert len(gallery) == 0
     off = TrackerConfig(gallery_s=0.0)

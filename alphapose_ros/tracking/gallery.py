@@ -26,6 +26,8 @@ from alphapose_ros.tracking.look import Look
 FloatArray = NDArray[np.floating]
 BoolArray = NDArray[np.bool_]
 
+_APART_S = 1.0  # a camera's first stamp may lie so far from the newest of the others
+_BEHIND_S = 30.0  # no image comes as late as that: another's clock has jumped
 SHARPNESS = 2.0  # a lead of one margin is odds of e^2, 7 to 1
 
 
@@ -65,11 +67,16 @@ class Gallery:
 
     ``lock`` is re-entrant; a tracker holds it while it works on an image, so that no other camera
     takes a person whom it is about to find again.
+
+    Time is that of the stamps, but cameras' clocks may lie apart: what is heard from one for the
+    first time is taken to be of now, as is what lies half a minute behind the newest.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self._known: dict[int, _Known] = {}
+        self._shifts: dict[object, int] = {}  # ns from an owner's clock to the gallery's
+        self._now_ns: int | None = None  # the newest stamp, on the gallery's clock
 
     def __len__(self) -> int:
         return len(self._known)
@@ -96,6 +103,7 @@ class Gallery:
             config: the limits.
         """
         with self.lock:
+            stamp_ns = self._time(owner, stamp_ns)
             for known in self._known.values():
                 known.visible &= known.owner is not owner
             for identity, look, confidence in seen:
@@ -127,6 +135,7 @@ class Gallery:
             config: the limits.
         """
         with self.lock:
+            stamp_ns = self._time(owner, stamp_ns)
             known = [self._known[identity] for identity in sorted(self._known)]
             lost = np.array(
                 [
@@ -157,9 +166,21 @@ class Gallery:
             return answers
 
     def forget(self, owner: object) -> None:
-        """Everybody whom this tracker saw last."""
+        """Everybody whom this tracker saw last, and its clock."""
         with self.lock:
+            self._shifts.pop(owner, None)
             self._known = {i: k for i, k in self._known.items() if k.owner is not owner}
+
+    def _time(self, owner: object, stamp_ns: int) -> int:
+        """An owner's stamp on the gallery's clock, which it moves on."""
+        now_ns = stamp_ns if self._now_ns is None else self._now_ns
+        apart_ns = stamp_ns + self._shifts.get(owner, 0) - now_ns
+        strange = owner not in self._shifts and abs(apart_ns) > _APART_S * 1e9
+        if strange or apart_ns < -_BEHIND_S * 1e9:
+            self._shifts[owner] = now_ns - stamp_ns
+        time_ns = stamp_ns + self._shifts.setdefault(owner, 0)
+        self._now_ns = max(now_ns, time_ns)
+        return time_ns
 
     def _give(self, person: _Known, owner: object, look: Look, stamp_ns: int) -> None:
         person.look.absorb(look)
