@@ -32,6 +32,7 @@ from alphapose_ros.runtime.config import PRECISIONS, RUNTIMES, RuntimeOptions
 from alphapose_ros.tracking.config import TrackerConfig
 
 T = TypeVar("T")
+Section = TypeVar("Section", DetectorConfig, PoseConfig)
 DEVICES = ("auto", "cpu", "cuda", "cuda:N")
 PRESETS = tuple(PRESET_MODELS)
 
@@ -41,9 +42,9 @@ class PipelineConfig:
     """Everything between an image and its people.
 
     Attributes:
-        preset: a set of models that replaces the sections detector and pose: nano (bundled),
-            balanced or accurate (alphapose-ros models fetch NAME brings them); empty: these
-            sections count.
+        preset: a set of models: nano (bundled), balanced or accurate (alphapose-ros models fetch
+            NAME brings them), in place of detector's name, weights, format and input size and of
+            pose's weights, format and decode; empty: these count.
         device: auto (CUDA where there is one), cpu, cuda or cuda:N.
         runtime: what runs the networks: torch, compile (torch.compile, with CUDA graphs on a
             GPU), onnxruntime, tensorrt or openvino; auto: on a CPU onnxruntime, else openvino,
@@ -97,15 +98,29 @@ class PipelineConfig:
         return cls(detector=_detector_of(detector), pose=_pose_of(pose))
 
     def resolved(self) -> PipelineConfig:
-        """With the models of ``preset``, where one is named."""
+        """With the models of ``preset``, where one is named; all else stays as it is."""
         if not self.preset:
             return self
         chosen = PipelineConfig.preset_named(self.preset)
-        return dataclasses.replace(self, preset="", detector=chosen.detector, pose=chosen.pose)
+        return dataclasses.replace(
+            self,
+            preset="",
+            detector=_with_model(self.detector, chosen.detector, _DETECTOR_MODEL),
+            pose=_with_model(self.pose, chosen.pose, _POSE_MODEL),
+        )
 
     def runtime_on(self, device: object) -> RuntimeOptions:
         """What runs the networks on a device that was chosen."""
         return RuntimeOptions(self.runtime, self.precision, str(device), self.threads)
+
+
+# What a preset decides; thresholds and the rest are the user's.
+_DETECTOR_MODEL = ("name", "weights", "format", "input_height", "input_width")
+_POSE_MODEL = ("weights", "format", "decode")
+
+
+def _with_model(own: Section, chosen: Section, names: tuple[str, ...]) -> Section:
+    return dataclasses.replace(own, **{name: getattr(chosen, name) for name in names})
 
 
 def _detector_of(spec: ModelSpec) -> DetectorConfig:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import pytest
 
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.config import PipelineConfig, build, read_parameters, split_parameters
+from alphapose_ros.detection.config import DetectorConfig
+from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.registry.catalogue import MODELS, PRESETS
 
 
@@ -177,6 +179,18 @@ def test_a_preset_is_one_line_that_names_known_models(name: str) -> None:
     assert (chosen.detector.input_height, chosen.detector.input_width) == MODELS[detector].input_hw
     for weights, model in ((chosen.detector.weights, detector), (chosen.pose.weights, pose)):
         assert weights == ("" if MODELS[model].bundled else model)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_leaves_all_but_the_models_as_it_was(name: str) -> None:
+    detector = DetectorConfig(weights="mine", score_threshold=0.9, interval_s=0.5, max_people=3)
+    pose = PoseConfig(weights="mine", decode="heatmap", skeleton="coco17", max_batch=2)
+    found = PipelineConfig(preset=name, detector=detector, pose=pose).resolved()
+    fresh = PipelineConfig.preset_named(name)
+    assert found.detector == replace(
+        fresh.detector, score_threshold=0.9, interval_s=0.5, max_people=3
+    )
+    assert found.pose == replace(fresh.pose, skeleton="coco17", max_batch=2)
 
 
 @pytest.mark.parametrize(
