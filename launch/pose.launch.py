@@ -60,6 +60,8 @@ def start(context: LaunchContext) -> list[Node]:
         for name, kind in PARAMETERS.items()
         if given[name]
     ]
+    # A node's logger has the namespace in its name, with dots.
+    logger = ".".join([*filter(None, given["namespace"].split("/")), given["name"]])
     node = LifecycleNode(
         package="alphapose_ros",
         executable="pose_node",
@@ -67,7 +69,7 @@ def start(context: LaunchContext) -> list[Node]:
         namespace=given["namespace"],
         parameters=parameters,
         remappings=[(name, given[name]) for name in TOPICS if given[name]],
-        arguments=["--ros-args", "--log-level", f"{given['name']}:={given['log_level']}"],
+        arguments=["--ros-args", "--log-level", f"{logger}:={given['log_level']}"],
         output="screen",
         emulate_tty=True,
     )

@@ -27,7 +27,10 @@ from test_spatial_scenes import BODY, CAMERA, Scene, camera_at, joint_array, mak
 
 from alphapose_ros.base.skeletons import HALPE136
 
+from alphapose_ros.ros.transforms import Transforms  # isort: skip
 from geometry_msgs.msg import PoseStamped, TransformStamped  # isort: skip
+from rclpy.clock import ClockType  # isort: skip
+from rclpy.time import Time  # isort: skip
 from diagnostic_msgs.msg import DiagnosticArray  # isort: skip
 from sensor_msgs.msg import CameraInfo  # isort: skip
 from tf2_msgs.msg import TFMessage  # isort: skip
@@ -223,6 +226,28 @@ def test_a_missing_transform_is_told_and_never_holds_the_pose(far: FarEnd, tmp_p
     assert message.spatial_frame == "map"
     assert np.isnan(message.poses[0].position.x)
     assert sum(said in line for line in node.lines) == 1
+
+
+def test_transforms_of_before_a_clock_went_back_are_forgotten(far: FarEnd) -> None:
+    clock, transforms = far.node.get_clock(), Transforms(far.node)
+    clock._set_ros_time_is_active(True)
+
+    def heard(seconds: int) -> bool:
+        """The camera's place comes at that time; whether it is known then."""
+        clock.set_ros_time_override(Time(seconds=seconds, clock_type=ClockType.ROS_TIME))
+        place = TransformStamped()
+        place.header.frame_id, place.child_frame_id = "map", "camera"
+        place.transform.rotation.w = 1.0
+        set_stamp(place, seconds * 10**9)
+        transforms._buffer.set_transform(place, "test")
+        return transforms.lookup("map", "camera", seconds * 10**9, 0.0) is not None
+
+    assert heard(100)
+    assert heard(120)
+    assert heard(90)  # tf2 refuses what lies more than ten seconds behind the newest
+    assert heard(91)
+    assert transforms.lookup("map", "camera", 120 * 10**9, 0.0) is None
+    transforms.close()
 
 
 def test_depth_of_another_shape_is_refused_in_one_line(far: FarEnd, tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ logger = logging.getLogger("alphapose_ros.node")
 _DIAGNOSTICS = "diagnostic_msgs/msg/DiagnosticArray"
 _OF_THE_ROS_FRONT = (
     *("autostart", "bond", "target_frame", "fixed_frame", "spatial"),
-    *("detections", "humans", "target"),
+    *("depth_tolerance_s", "transform_wait_s"),
+    *("detections", "humans", "target", "target_id", "target_hold_s"),
 )
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 import time
 
 import tf2_ros
-from rclpy.clock import ClockType
+from rclpy.clock import ClockType, JumpThreshold, TimeJump
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.time import Time
 
@@ -19,6 +20,9 @@ _POLL_S = 0.002
 class Transforms:
     """Looks transforms up; the executor fills the buffer meanwhile.
 
+    Where the node's clock goes back (a bag begins again), what the buffer holds is of the future
+    and tf2 would refuse all that comes as old: it is forgotten.
+
     Args:
         node: listens to ``/tf`` and ``/tf_static``.
     """
@@ -27,6 +31,13 @@ class Transforms:
         self._buffer = tf2_ros.Buffer(node=None)
         self._listener = tf2_ros.TransformListener(self._buffer, node, spin_thread=False)
         self.missing: dict[str, str] = {}  # frame pair -> why its last look-up failed
+        back = JumpThreshold(
+            min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
+        )
+        self._jumps = node.get_clock().create_jump_callback(back, post_callback=self._forget)
+
+    def _forget(self, _: TimeJump) -> None:
+        self._buffer.clear()
 
     def lookup(
         self, target: str, source: str, stamp_ns: int, until_s: float
@@ -62,4 +73,5 @@ class Transforms:
 
     def close(self) -> None:
         """Stop listening."""
+        self._jumps.unregister()
         self._listener.unregister()
