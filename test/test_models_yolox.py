@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from alphapose_ros.base.errors import WeightsError
-from alphapose_ros.models.yolox import SIZES, YOLOX, Focus, anchor_grid, decode_boxes
+from alphapose_ros.models.yolox import SIZES, YOLOX, anchor_grid, decode_boxes
 from alphapose_ros.models.yolox_weights import fold_norms, is_folded, load_yolox, yolox_size
 from alphapose_ros.train.yolox_init import folded_state_from_onnx, unfold_state
 
@@ -80,20 +80,6 @@ def test_raw_outputs_equal_the_teachers():
     points, strides = anchor_grid((416, 416))
     decoded = decode_boxes(torch.from_numpy(expected[..., :4]), points, strides)
     np.testing.assert_allclose(boxes.numpy(), decoded.numpy(), atol=0.02)
-
-
-@pytest.mark.parametrize("folded", [False, True])
-def test_the_stem_convolves_the_pixels_of_2x2_blocks(folded):
-    torch.manual_seed(0)
-    stem = Focus(5).eval()
-    nn.init.uniform_(stem.conv.bn.weight, 0.5, 2)
-    nn.init.normal_(stem.conv.bn.bias)
-    if folded:
-        fold_norms(stem)
-    x = torch.randn(2, 3, 10, 14)
-    corners = [x[:, :, row::2, column::2] for column in (0, 1) for row in (0, 1)]
-    torch.testing.assert_close(stem(x), stem.conv(torch.cat(corners, 1)))
-    assert stem(x[:0]).shape == (0, 5, 5, 7)
 
 
 def test_one_decoded_cell_by_hand():

@@ -72,10 +72,7 @@ def _spatial_conv(size: YOLOXSize, inputs: int, outputs: int, stride: int = 1) -
 
 
 class Focus(nn.Module):
-    """Pixels of each 2x2 block become channels: its left column, then its right one.
-
-    A 3x3 convolution of those channels is one of 6x6 pixels with stride 2, which spares the copy.
-    """
+    """Pixels of each 2x2 block become channels: its left column, then its right one."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
@@ -83,11 +80,9 @@ class Focus(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W), even sides -> (B, outputs, H / 2, W / 2)."""
-        conv = self.conv.conv
-        blocks = conv.weight.reshape(-1, 2, 2, 3, 3, 3)  # outputs, column, row, colours, y, x
-        kernel = blocks.permute(0, 3, 4, 2, 5, 1).reshape(-1, 3, 6, 6)
-        y = functional.conv2d(x, kernel, conv.bias, stride=2, padding=2)
-        return self.conv.act(self.conv.bn(y))
+        left, right = x[..., ::2], x[..., 1::2]
+        corners = (left[..., ::2, :], left[..., 1::2, :], right[..., ::2, :], right[..., 1::2, :])
+        return self.conv(torch.cat(corners, 1))
 
 
 class Bottleneck(nn.Module):
