@@ -24,7 +24,7 @@ from alphapose_ros.registry.download import FetchOptions, fetch
 # ---- parameters that name files
 
 # Text parameters that name no file: choices are known by their limits, these by their meaning.
-PLAIN_TEXT = {"device", "target_frame", "fixed_frame"}
+PLAIN_TEXT = {"device", "target_frame", "fixed_frame", "pose.input_size"}
 
 
 def test_every_text_parameter_is_judged() -> None:
