@@ -60,6 +60,34 @@ def test_the_bag_of_a_run_is_what_a_node_would_publish(
         assert [frame.size_hw for frame in source] == [(48, 64)] * 3
 
 
+@pytest.mark.parametrize("option", ["video", "json", "bag", "rrd"])
+def test_an_output_never_takes_the_place_of_the_input(
+    option: str,
+    pipeline: OnePerson,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["run", str(images), "--video", "clip.mp4"]) == 0
+    capsys.readouterr()
+    before = Path("clip.mp4").read_bytes()
+    (tmp_path / "bag").mkdir()
+    for name in ("metadata.yaml", "a.mcap"):
+        (tmp_path / "bag" / name).write_text("kept")
+    Path("link.mp4").symlink_to("clip.mp4")
+    for source, target in (
+        ("clip.mp4", "./clip.mp4"),
+        ("link.mp4", "clip.mp4"),
+        ("bag", "bag/a.mcap"),
+    ):
+        line = fails(capsys, ["run", source, f"--{option}", target])
+        assert f"--{option}: expected another file than the input, got {target}" in line
+    assert Path("clip.mp4").read_bytes() == before
+    assert (tmp_path / "bag" / "a.mcap").read_text() == "kept"
+
+
 def test_run_ends_after_max_frames(pipeline: OnePerson, images: Path) -> None:
     assert cli.main(["run", str(images), "--max-frames", "2"]) == 0
     assert len(pipeline.frames) == 2
