@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -86,6 +87,11 @@ def test_mot_rows(tmp_path: Path) -> None:
     assert [path.name for path in found.images] == ["000001.jpg", "000031.jpg"]
     detected = tmp_path / "det.txt"
     detected.write_text("2,-1,1,1,10,20,0.4,-1,-1,-1\n", encoding="utf-8")
+    truth.write_text("1,3,1,1,20,40,1,-1,-1,-1\n1,4,1,1,20,40,0,-1,-1,-1\n")  # places, no classes
+    assert read_mot(truth, tmp_path / "img1").identities.tolist() == [3]
+    truth.write_text("1,3,1,1,20,40,1,2,1\n")  # no pedestrian
+    with pytest.raises(InputError, match="expected rows of pedestrians that count, got none"):
+        read_mot(truth, tmp_path / "img1")
     assert read_mot(detected, tmp_path / "img1").identities.tolist() == [-1]
     truth.write_text("1,4,eleven\n", encoding="utf-8")
     with pytest.raises(InputError, match="line 1"):
@@ -142,6 +148,8 @@ def test_a_written_folder_reads_back(tmp_path: Path) -> None:
     assert found.scores[0].sum() == pytest.approx(0.8)
     with pytest.raises(InputError, match="within"):
         folder.add(image, Sighting(Path("x"), (500, 0, 600, 50)))
+    with pytest.raises(InputError, match="clip: expected an empty folder, got one with crops"):
+        CropFolder(tmp_path / "clip", COCO17)  # whose numbers are other people's
 
 
 def figure(at: float, size: float = 80) -> np.ndarray:
@@ -301,5 +309,7 @@ def test_tracklets_are_mined_from_clips(tmp_path: Path, monkeypatch: pytest.Monk
     found = read_market(made / "lobby", HALPE26)
     assert found.identities.tolist() == [1, 1, 1, 1, 1]
     np.testing.assert_allclose(found.times_s, [0, 0.2, 0.4, 0.6, 0.8], atol=0.04)
+    with pytest.raises(InputError, match="clips: expected different names, got"):
+        command.mine_tracklets(replace(config, clips=["a/cam.mp4", "b/cam.mp4"]))
     with pytest.raises(ConfigError, match="clips"):
         command.TrackletConfig()

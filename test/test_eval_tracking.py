@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -306,6 +307,9 @@ def test_posetrack_by_poses(tmp_path: Path) -> None:
 def test_poses_need_poses() -> None:
     with pytest.raises(InputError, match="case: expected a truth with poses"):
         evaluate_tracking([TrackSequence("case", WALK, WALK)], "poses")
+    posed = replace(WALK, joint_scores=np.ones_like(WALK.joint_scores))
+    with pytest.raises(InputError, match="case: expected results with poses"):
+        evaluate_tracking([TrackSequence("case", posed, WALK)], "poses")
     empty = evaluate_tracking([TrackSequence("case", rows(), WALK)], "poses")
     assert empty["case"]["false_positives"] == 20
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from alphapose_ros.base.boxes import box_iou
-from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.base.errors import ConfigError, InputError
 from alphapose_ros.base.records import Frame, Tracks, TrackState
 from alphapose_ros.base.settings import check_settings, setting
 from alphapose_ros.cli.console import say, ticking
@@ -61,7 +61,10 @@ def mine_tracklets(config: TrackletConfig) -> Path:
     Raises:
         SourceError: a clip cannot be read.
         WeightsError: the pipeline's weights are missing.
+        InputError: two clips of one name, or crops are there already.
     """
+    if len({Path(clip).stem for clip in config.clips}) < len(config.clips):
+        raise InputError(f"clips: expected different names, got {', '.join(config.clips)}")
     chosen = PipelineConfig.preset_named(config.preset)
     pipeline = PosePipeline(PipelineConfig(
         device=config.device, detector=chosen.detector, pose=chosen.pose

@@ -28,12 +28,18 @@ class CropFolder:
         margin: factor from the box to the picture that is kept round it, so that training can
             move the box.
         largest: longer sides of a picture are shrunk to this, px.
+
+    Raises:
+        InputError: the folder has crops in it, whose people would become one with the new ones.
     """
 
     def __init__(
         self, path: Path, skeleton: Skeleton, *, margin: float = 1.5, largest: int = 256
     ) -> None:
         path.mkdir(parents=True, exist_ok=True)
+        if next(path.glob("*.jpg"), None):
+            # Numbers of people are those of one recording.
+            raise InputError(f"{path}: expected an empty folder, got one with crops in it")
         self.path, self._skeleton = path, skeleton
         self._margin, self._largest = margin, largest
         self._crops: dict[str, Any] = {}

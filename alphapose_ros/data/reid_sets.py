@@ -144,7 +144,7 @@ def read_mot(
     columns; frame 1 is ``000001.jpg``.
 
     Raises:
-        InputError: unreadable, a line of another form, or no pictures.
+        InputError: unreadable, a line of another form, nobody, or no pictures.
     """
     suffix = next(iter(_pictures(images))).suffix
     rows: list[Sighting] = []
@@ -157,13 +157,16 @@ def read_mot(
             raise InputError(
                 f"{truth}: line {number}: expected frame,id,left,top,width,height, got {line!r}"
             ) from error
-        labelled = len(values) > 7 and identity >= 0
-        if labelled and (values[6] == 0 or values[7] != 1):
+        # The class is the eighth of fewer than ten columns, else that is a place in the world.
+        kind = values[7] if 7 < len(values) < 10 else 1
+        if len(values) > 7 and identity >= 0 and (values[6] == 0 or kind not in (-1, 1)):
             continue
         # The format counts pixels from 1.
         box = (x - 1, y - 1, x - 1 + width, y - 1 + height)
         path = images / f"{frame:06d}{suffix}"
         rows.append(Sighting(path, box, max(identity, UNKNOWN), 0, (frame - 1) / fps))
+    if not rows:
+        raise InputError(f"{truth}: expected rows of pedestrians that count, got none")
     return sightings(rows, skeleton)
 
 

@@ -89,7 +89,7 @@ def count_tracking(
     """Name of each sequence -> its counts; with more than one, those of all together come last.
 
     Raises:
-        InputError: poses are to be compared, and a truth with people has none.
+        InputError: poses are to be compared, and a truth or results with people have none.
     """
     counted = {each.name: _count(each, similarity) for each in sequences}
     if len(counted) > 1:
@@ -98,8 +98,10 @@ def count_tracking(
 
 
 def _count(sequence: TrackSequence, similarity: str) -> Counts:
-    if similarity == "poses" and len(sequence.truth) and not sequence.truth.joint_scores.any():
-        raise InputError(f"{sequence.name}: expected a truth with poses, got boxes alone")
+    if similarity == "poses" and len(sequence.truth):
+        for what, rows in (("a truth", sequence.truth), ("results", sequence.results)):
+            if len(rows) and not rows.joint_scores.any():
+                raise InputError(f"{sequence.name}: expected {what} with poses, got boxes alone")
     return count(matched_frames(sequence, SIMILARITIES[similarity]), THRESHOLD)
 
 
