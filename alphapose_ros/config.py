@@ -20,7 +20,7 @@ import yaml
 
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.plain_yaml import read_yaml
-from alphapose_ros.base.settings import check_settings, setting
+from alphapose_ros.base.settings import check_settings, setting, setting_of, unquoted_off
 from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.pose.nms_config import PoseNmsConfig
@@ -198,7 +198,8 @@ def build(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
             close = difflib.get_close_matches(str(key), known, 1)
             hint = f"; did you mean {prefix}{close[0]}?" if close else ""
             raise ConfigError(f"unknown parameter {prefix}{key}{hint}")
-        arguments[key] = _converted(types[key], value, f"{prefix}{key}")
+        given = unquoted_off(value, setting_of(known[key]))
+        arguments[key] = _converted(types[key], given, f"{prefix}{key}")
     return kind(**arguments)
 
 

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.records import (
     Appearance,
     Detections,
@@ -32,6 +31,7 @@ from alphapose_ros.pose.factory import create_estimator
 from alphapose_ros.pose.nms import PoseNms
 from alphapose_ros.reid.factory import create_embedder
 from alphapose_ros.runtime.config import RuntimeOptions
+from alphapose_ros.runtime.devices import choose_device
 from alphapose_ros.runtime.factory import IN_TORCH, choose_runtime
 from alphapose_ros.runtime.threads import share_cores, threads_for
 from alphapose_ros.tracking.camera_motion import CameraMotion
@@ -242,28 +242,6 @@ class PosePipeline:
                 self.config.tracker, self.skeleton, self._identities, self._gallery
             )
         return self._trackers[camera]
-
-
-def choose_device(name: str) -> torch.device:
-    """``auto`` is CUDA where there is one, else the CPU with a warning.
-
-    Raises:
-        ConfigError: no such device, or CUDA was asked for by name and is not there.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        log.warning("no CUDA device: the networks run on the CPU")
-        return torch.device("cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"device: expected auto, cpu or cuda, got {name!r}") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"device: expected one of {torch.cuda.device_count()} CUDA devices, got {name!r}"
-        )
-    return device
 
 
 def prepared_runtime(config: PipelineConfig, device: torch.device) -> RuntimeOptions:

@@ -26,10 +26,10 @@ from turns import Turns, about, take_turns
 from alphapose_ros.base.records import Poses
 from alphapose_ros.base.skeletons import HALPE136
 from alphapose_ros.config import PipelineConfig
-from alphapose_ros.pipeline import choose_device
 from alphapose_ros.pose.factory import create_estimator
 from alphapose_ros.pose.nms import PoseNms
 from alphapose_ros.pose.nms_config import PoseNmsConfig
+from alphapose_ros.runtime.devices import choose_device
 
 REPEATS = 10
 WITHIN_PX = 0.01

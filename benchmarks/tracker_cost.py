@@ -69,8 +69,8 @@ def pose_forward() -> Callable[[], object]:
     """One bare pass of the bundled pose network, on the runtime that a CPU chooses."""
     from alphapose_ros.config import PipelineConfig
     from alphapose_ros.imaging import ImageBatch
-    from alphapose_ros.pipeline import choose_device
     from alphapose_ros.pose.factory import create_estimator
+    from alphapose_ros.runtime.devices import choose_device
 
     device = choose_device("cpu")
     config = PipelineConfig.preset_named("nano").resolved()

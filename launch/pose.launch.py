@@ -56,7 +56,7 @@ def start(context: LaunchContext) -> list[Node]:
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     parameters: list[object] = [given["params_file"]] if given["params_file"] else []
     parameters += [
-        {name: ParameterValue(given[name], value_type=kind)}
+        {name: ParameterValue(LaunchConfiguration(name), value_type=kind)}
         for name, kind in PARAMETERS.items()
         if given[name]
     ]

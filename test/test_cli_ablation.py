@@ -61,10 +61,14 @@ def test_variants_are_trained_once_and_compared(
     assert [config.dpg for config in runs] == [0.0, 0.0, 0.5]  # the first two were there
     lines = (tmp_path / "runs" / "ablation.md").read_text().splitlines()
     assert [line.split("|")[1].strip() for line in lines[2:]] == ["symmetric", "heatmap", "dpg"]
-    found = json.loads((tmp_path / "runs" / "dpg" / "result.json").read_text())
+    found = json.loads((tmp_path / "runs" / "dpg" / "result.json").read_text())["measures"]
     assert 0 <= found["oks"] <= 1
     assert f"{found['oks']:.4f}" in lines[-1]
     assert "variant" in capsys.readouterr().out
+    argv[argv.index("--steps") + 1] = "2"
+    assert cli.main(argv) == 2
+    told = capsys.readouterr().err
+    assert "result.json: made with steps 1, got 2: compare in another folder" in told
 
 
 def test_unknown_variants_and_missing_files_are_refused() -> None:

@@ -12,6 +12,7 @@ import pytest
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.config import PipelineConfig, build, read_parameters, split_parameters
 from alphapose_ros.detection.config import DetectorConfig
+from alphapose_ros.front.config import NodeConfig
 from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.registry.catalogue import MODELS, PRESETS
 
@@ -88,6 +89,16 @@ def test_a_section_with_every_line_commented_out_is_the_default(tmp_path: Path) 
     path = tmp_path / "p.yaml"
     path.write_text("/**:\n  ros__parameters:\n    pose:\n      # tail_cut: 0.1\n")
     assert PipelineConfig.from_file(path) == PipelineConfig()
+
+
+def test_off_without_quotes_is_the_word_where_there_is_one() -> None:
+    """YAML takes it for false."""
+    assert build(NodeConfig, {"target": False}).target == "off"
+    for value in (True, 0):
+        with pytest.raises(ConfigError, match="target: expected str"):
+            build(NodeConfig, {"target": value})
+    with pytest.raises(ConfigError, match="runtime: expected str, got False"):
+        build(PipelineConfig, {"runtime": False})
 
 
 def test_lists_are_copied() -> None:

@@ -29,7 +29,7 @@ class Configuration(NamedTuple):
 
 
 class Value(NamedTuple):
-    value: str
+    value: Configuration  # text is refused where another type is wanted
     value_type: type
 
 
@@ -43,19 +43,23 @@ def loaded(root: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     names = (
         "launch", "launch.actions", "launch.substitutions",
         "launch.launch_description_sources", "launch_ros", "launch_ros.actions",
-        "launch_ros.parameter_descriptions",
+        "launch_ros.parameter_descriptions", "launch_ros.event_handlers",
     )  # fmt: skip
     modules = {name: ModuleType(name) for name in names}
     modules["launch"].LaunchContext, modules["launch"].LaunchDescription = dict, list
     actions = modules["launch.actions"]
     actions.DeclareLaunchArgument = Declared
-    for kind in ("ExecuteProcess", "OpaqueFunction", "IncludeLaunchDescription"):
+    for kind in (
+        "ExecuteProcess", "OpaqueFunction", "IncludeLaunchDescription", "LogInfo",
+        "RegisterEventHandler",
+    ):  # fmt: skip
         setattr(actions, kind, action(kind))
     modules["launch.substitutions"].LaunchConfiguration = Configuration
     modules["launch.launch_description_sources"].PythonLaunchDescriptionSource = str
     for kind in ("LifecycleNode", "Node"):
         setattr(modules["launch_ros.actions"], kind, action(kind))
     modules["launch_ros.parameter_descriptions"].ParameterValue = Value
+    modules["launch_ros.event_handlers"].OnStateTransition = action("OnStateTransition")
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
 
@@ -101,10 +105,13 @@ def test_every_argument_reaches_the_node(loaded) -> None:
     assert file == "my.yaml"  # first, so that arguments win
     given = {name: value for item in parameters for name, value in item.items()}
     assert given == {
-        "device": Value("cpu", str),
-        "preset": Value("nano", str),
-        "autostart": Value("false", bool),
-        "use_sim_time": Value("true", bool),
+        name: Value(Configuration(name), kind)
+        for name, kind in {
+            "device": str,
+            "preset": str,
+            "autostart": bool,
+            "use_sim_time": bool,
+        }.items()
     }
 
 
@@ -132,7 +139,11 @@ def test_a_bag_brings_its_clock(loaded, tmp_path: Path) -> None:
     (include,) = [i for i in description if getattr(i, "kind", "") == "IncludeLaunchDescription"]
     assert Path(include.args[0]).is_file()
     assert ("use_sim_time", "true") in include.launch_arguments
-    (process,) = started(description, bag=str(tmp_path), loop="true")
+    _, handler = started(description, bag=str(tmp_path), loop="true")
+    (event,) = handler.args
+    assert (event.goal_state, event.handle_once) == ("active", True)  # nothing is played before
+    assert description.index(include) == len(description) - 1  # the handler is there first
+    (process,) = event.entities
     assert process.cmd[:4] == ["ros2", "bag", "play", str(tmp_path)]
     assert {"--clock", "--loop"} <= set(process.cmd)
     with pytest.raises(RuntimeError, match="bag: expected"):

@@ -18,11 +18,12 @@ from alphapose_ros.config import PipelineConfig
 from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.front.loading import pipelines
 from alphapose_ros.imaging import ImageBatch
-from alphapose_ros.pipeline import PosePipeline, choose_device
+from alphapose_ros.pipeline import PosePipeline
 from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.registry.bundled import DETECTOR_NANO, POSE_NANO
 from alphapose_ros.registry.store import bundled_path
 from alphapose_ros.reid.config import ReidConfig
+from alphapose_ros.runtime.devices import choose_device
 from alphapose_ros.tracking.config import TrackerConfig
 
 SECOND = 1_000_000_000

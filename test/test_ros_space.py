@@ -26,7 +26,9 @@ from ros_helpers import (
 from test_spatial_scenes import BODY, CAMERA, Scene, camera_at, joint_array, make_person, project
 
 from alphapose_ros.base.skeletons import HALPE136
+from alphapose_ros.front.intake import ImageIntake
 
+from alphapose_ros.ros.depth import DepthInput  # isort: skip
 from alphapose_ros.ros.transforms import Transforms  # isort: skip
 from geometry_msgs.msg import PoseStamped, TransformStamped  # isort: skip
 from rclpy.clock import ClockType  # isort: skip
@@ -290,7 +292,8 @@ def test_the_target_is_a_pose_and_a_frame(far: FarEnd, tmp_path: Path) -> None:
         stamp = time.time_ns()
         camera.send(stamp)
         wait_for(lambda: targets and frames, "the target")
-        assert far.set_parameter("target", "off") == ""
+        assert far.set_parameter("target", False) == ""  # YAML's off
+        assert far.parameter("target") == "off"
         time.sleep(0.2)
         camera.send(time.time_ns())
         assert node.poll() is None
@@ -301,6 +304,86 @@ def test_the_target_is_a_pose_and_a_frame(far: FarEnd, tmp_path: Path) -> None:
     (transform,) = frames[0].transforms
     assert (transform.header.frame_id, transform.child_frame_id) == ("optical", "person_1")
     assert transform.transform.translation.z == targets[0].pose.position.z
+
+
+def test_a_camera_without_stamps_has_a_target_all_the_same(far: FarEnd, tmp_path: Path) -> None:
+    """Holding a target and its transform need a time: that of receipt."""
+    from vision_msgs.msg import Detection2DArray
+
+    camera = Camera(far, tmp_path)
+    targets = far.collect("/target", PoseStamped)
+    frames = far.collect("/tf", TFMessage)
+    detections = far.collect("/detections", Detection2DArray)
+    options = ("spatial.body_height:=1.7", "detections:=true", "target:=nearest")
+    begin = time.time_ns()
+    with camera.node(*(word for option in options for word in ("-p", option))):
+        camera.wait()
+        for name in ("/target", "/detections"):
+            wait_for(lambda name=name: far.node.get_publishers_info_by_topic(name), name)
+        time.sleep(0.3)
+        for _ in range(2):
+            message = camera.send(0, depth=False)
+            time.sleep(0.1)
+        wait_for(lambda: len(targets) == 2 and len(frames) == 2 and detections, "the target")
+    assert stamp_ns(message) == stamp_ns(detections[0]) == 0  # as the image's
+    first, second = (stamp_ns(target) for target in targets)
+    assert begin < first < second
+    moments = [stamp_ns(transform) for frame in frames for transform in frame.transforms]
+    assert moments == [first, second]
+
+
+def test_depth_and_calibration_that_never_come_are_told(far: FarEnd, tmp_path: Path) -> None:
+    camera = Camera(far, tmp_path)
+    found = far.collect("/diagnostics", DiagnosticArray)
+
+    def told(*texts: str) -> bool:
+        return any(text in getattr(far.status(found), "message", "") for text in texts)
+
+    options = ("silence_warning_s:=1.0", "spatial.body_height:=1.7")
+    remap = ("-r", "depth:=/misspelt")
+    with camera.node(*(word for option in options for word in ("-p", option)), *remap):
+        wait_until_heard(camera.images)
+        camera.send(time.time_ns(), depth=False)
+        wait_for(lambda: told("body_height is set, but no camera_info on /camera_info"), "why")
+        wait_for(lambda: told("no publisher on /misspelt"), "why there is no depth")
+        wait_until_heard(camera.infos)
+        camera.infos.publish(camera_info((96, 128), CAMERA.fx))
+        time.sleep(0.3)
+        camera.send(time.time_ns(), depth=False)
+        size = f"expected the images' size {WIDTH}x{HEIGHT}, got 128x96"
+        wait_for(lambda: told(size), "the size")
+        camera.infos.publish(camera_info(CAMERA.size_hw, CAMERA.fx))
+        time.sleep(0.3)
+        camera.send(time.time_ns(), depth=False)
+        wait_for(lambda: not told(size), "the size's end")
+
+
+def test_depth_waits_for_slow_networks_and_late_depth_replaces_none(far: FarEnd) -> None:
+    intake = ImageIntake("camera", "/image", lambda image: None, lambda name: None)
+    depth = DepthInput(far.node, "/depth", "auto", intake)
+    metres = np.ones((2, 2), np.float32)
+
+    def hear(*seconds: float) -> None:
+        for moment in seconds:
+            depth._on_depth(depth_message(metres, round(moment * 1e9), "32FC1"))
+
+    def known(moment: float) -> bool:
+        return depth.at(round(moment * 1e9), 0.01) is not None
+
+    rate = [100 + k / 10 for k in range(31)]
+    hear(*rate)
+    assert known(102.5)
+    assert not known(100.0)  # 3 s old where results took none
+    hear(*(moment + 3.1 for moment in rate))
+    assert known(103.5)  # now it is known that they take 3 s
+    hear(99.0)
+    assert known(106.0)
+    assert depth.missed == 1
+    hear(0.0)
+    assert not known(0.0)
+    hear(*(20 + k / 10 for k in range(12)))  # a clock that was set back
+    assert known(21.1)
+    assert not known(106.0)
 
 
 def test_detections(far: FarEnd, tmp_path: Path) -> None:

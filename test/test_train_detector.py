@@ -186,6 +186,12 @@ def test_thirty_steps_on_two_images_lower_the_loss(pictures):
     assert model.num_classes == 1
 
 
+def test_options_beyond_their_limits_are_named(pictures):
+    for name, value in {"workers": -1, "batch": 0, "size": "huge", "milestones": [3]}.items():
+        with pytest.raises(ConfigError, match=name):
+            replace(pictures, **{name: value})
+
+
 def test_resuming_gives_the_same_numbers(pictures, tmp_path, monkeypatch):
     config = replace(pictures, steps=8, augment=BoxAugmentConfig(mosaic=0.5), sides=(64, 96))
     train_detector(config)

@@ -188,6 +188,72 @@ def test_an_interrupted_training_equals_the_uninterrupted_one(
         assert all(torch.equal(states[0][part][k], states[1][part][k]) for k in states[0][part])
 
 
+def test_a_folder_of_another_training_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would train nothing, and write old weights under the new options."""
+    config = replace(pose_config(tmp_path, "run"), steps=2, save_every=1)
+    finished = train_pose(config)
+    before = finished.read_bytes()
+    for change in ({"loss": "plain"}, {"sets": config.sets * 2}, {"learning_rate": 1e-4}):
+        name = next(iter(change))
+        with pytest.raises(WeightsError, match=rf"made with {name} .*, got .*: train in another"):
+            train_pose(replace(config, **change))
+    many = replace(config, seed=3, freeze=1, heatmap_steps=0, warmup=0)
+    with pytest.raises(WeightsError, match=r"seed 0, got 3; .*; 1 more: train in another"):
+        train_pose(many)
+    assert finished.read_bytes() == before
+    train_pose(replace(config, workers=1, save_every=2, log_every=1))  # the same training
+    assert finished.read_bytes() == before
+
+
+def test_rates_of_an_unfinished_training_may_be_lowered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(pose_config(tmp_path, "run"), steps=3, save_every=1, learning_rate=1.0)
+
+    def diverge(run: Run, terms: object) -> None:
+        if run.step == 1:
+            raise TrainingDiverged("loss is nan at step 1")
+        backward(run, terms)
+
+    backward = Run.backward
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "backward", diverge)
+        with pytest.raises(TrainingDiverged):
+            train_pose(config)
+    with pytest.raises(WeightsError, match="made with seed 0, got 1"):
+        train_pose(replace(config, seed=1))
+    assert train_pose(replace(config, learning_rate=1e-4)).is_file()
+
+
+def test_pseudo_labels_are_made_anew_unless_a_run_goes_on_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Path] = []
+
+    def label(teacher: Path, annotations: Path, images: Path, target: Path) -> None:
+        made.append(teacher)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(annotations.read_bytes())
+
+    monkeypatch.setattr(training, "pseudo_label", label)
+    config = replace(pose_config(tmp_path, "run"), steps=1, teacher="a.onnx")
+    config = replace(config, pseudo=config.sets[0])
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "pseudo.json").write_text("of another teacher")
+    train_pose(config)
+    train_pose(config)
+    assert made == [Path("a.onnx")]
+
+
+def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("NOT CHECKED: there is a GPU")
+    with pytest.raises(ConfigError, match="expected one of 0 CUDA devices, got 'cuda'"):
+        train_pose(replace(pose_config(tmp_path, "run"), device="cuda"))
+
+
 def test_cached_images_give_the_same_numbers(tmp_path: Path) -> None:
     plain = train_pose(replace(pose_config(tmp_path, "plain"), steps=2))
     cached = train_pose(replace(pose_config(tmp_path, "cached"), steps=2, cache="memory"))

@@ -86,6 +86,11 @@ def setting_of(item: dataclasses.Field[Any]) -> Setting:
     return found
 
 
+def unquoted_off(value: Any, limits: Setting) -> Any:
+    """ "off" where a choice of that name was written without quotes: YAML takes it for false."""
+    return "off" if value is False and "off" in limits.choices else value
+
+
 def check_settings(config: Any, section: str = "") -> None:
     """Refuse a dataclass instance with a value outside its field's limits.
 

@@ -20,14 +20,15 @@ from alphapose_ros.cli.options import build_config
 from alphapose_ros.data.pose_samples import SetSpec
 from alphapose_ros.eval.pose import evaluate_pose
 from alphapose_ros.io.part import write_json
-from alphapose_ros.pipeline import choose_device
 from alphapose_ros.pose.ablation import LOSSES, decoder_of
 from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.pose.crops import CropSpec
 from alphapose_ros.pose.estimator import PoseEstimator
 from alphapose_ros.pose.factory import decoded_network
+from alphapose_ros.runtime.devices import choose_device
 from alphapose_ros.train.pose import train_pose
 from alphapose_ros.train.pose_config import PoseTrainConfig
+from alphapose_ros.train.run_config import changed_options, deciding_options
 from alphapose_ros.train.students import make_student, write_student
 
 _MEASURES = ("oks", "ap", "pck", "face_error", "auroc")
@@ -38,7 +39,8 @@ class AblationConfig:
     """Which ideas to compare.
 
     Attributes:
-        out: folder; a variant whose result lies there is not trained again.
+        out: folder; a variant whose result lies there is not trained again, if it was made with
+            the same options.
         training: YAML file of ``train pose`` that every variant shares.
         held_out: people to judge by, as ANNOTATIONS@IMAGES.
         variants: names of losses (``pose.ablation.LOSSES``), dpg, proposals, distilled, or
@@ -90,16 +92,20 @@ def ablate(config: AblationConfig) -> Path:
     )
     folder = Path(config.out)
     folder.mkdir(parents=True, exist_ok=True)
+    judged_by = {"held_out": config.held_out, "window": config.window, "start": shared.init}
     if config.fresh_head:
         shared = replace(shared, init=str(_start(shared, folder / "start.safetensors")))
     rows = []
     for name in config.variants:
+        change = config.ideas.get(name, {"loss": name})
+        training = replace(shared, out=str(folder / name), **change)
+        made_with = deciding_options(training) | judged_by
         result = folder / name / "result.json"
+        _refuse_others(result, made_with)
         if not result.is_file():
-            change = config.ideas.get(name, {"loss": name})
-            measures = _measured(config, replace(shared, out=str(folder / name), **change))
-            write_json(result, measures)
-        rows.append((name, json.loads(result.read_text(encoding="utf-8"))))
+            measures = _measured(config, training)
+            write_json(result, {"measures": measures, "made_with": made_with})
+        rows.append((name, json.loads(result.read_text(encoding="utf-8"))["measures"]))
     say(table([_row(name, found) for name, found in rows], ["variant", *_MEASURES]))
     target = folder / "ablation.md"
     lines = ["| variant | " + " | ".join(_MEASURES) + " |", "|---" * (len(_MEASURES) + 1) + "|"]
@@ -108,16 +114,26 @@ def ablate(config: AblationConfig) -> Path:
     return target
 
 
+def _refuse_others(result: Path, made_with: Mapping[str, Any]) -> None:
+    """Raise ConfigError where the file was made with other options than these."""
+    if result.is_file():
+        before = json.loads(result.read_text(encoding="utf-8")).get("made_with", {})
+        if not before:
+            raise ConfigError(f"{result}: does not say what made it: compare in another folder")
+        changed = changed_options(before, made_with, finished=True)
+        if changed:
+            raise ConfigError(f"{result}: made with {changed}: compare in another folder")
+
+
 def _start(shared: PoseTrainConfig, path: Path) -> Path:
-    """The shared start with a random last layer."""
-    if not path.is_file():
-        student = make_student(shared.init, skeleton_named(shared.skeleton), shared.network)
-        torch.manual_seed(shared.seed)
-        last = [m for m in student.network.modules() if isinstance(m, nn.Conv2d)][-1]
-        nn.init.normal_(last.weight, std=0.001)
-        if last.bias is not None:
-            nn.init.zeros_(last.bias)
-        write_student(student, student.network.state_dict(), path)
+    """The shared start with a random last layer; the same seed makes the same one again."""
+    student = make_student(shared.init, skeleton_named(shared.skeleton), shared.network)
+    torch.manual_seed(shared.seed)
+    last = [m for m in student.network.modules() if isinstance(m, nn.Conv2d)][-1]
+    nn.init.normal_(last.weight, std=0.001)
+    if last.bias is not None:
+        nn.init.zeros_(last.bias)
+    write_student(student, student.network.state_dict(), path)
     return path
 
 

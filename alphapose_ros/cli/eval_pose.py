@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 def run_pose(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:
     """Measure joints in the annotated boxes, and with ``--detected`` the people found, too."""
-    from alphapose_ros.pipeline import choose_device, prepared_runtime
+    from alphapose_ros.pipeline import prepared_runtime
     from alphapose_ros.pose.factory import create_estimator
+    from alphapose_ros.runtime.devices import choose_device
 
     config = with_pose_weights(config, args.weights)
     device = choose_device(config.device)

@@ -187,7 +187,8 @@ def _detector(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Repo
     from alphapose_ros.detection.factory import create_detector
     from alphapose_ros.eval.detection import evaluate_detector, evaluation_config
     from alphapose_ros.eval.report import Report
-    from alphapose_ros.pipeline import choose_device, prepared_runtime
+    from alphapose_ros.pipeline import prepared_runtime
+    from alphapose_ros.runtime.devices import choose_device
 
     device = choose_device(config.device)
     chosen = replace(config.detector, weights=args.weights) if args.weights else config.detector

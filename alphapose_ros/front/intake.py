@@ -8,12 +8,12 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from alphapose_ros.base.errors import InputError
-from alphapose_ros.base.records import Frame, Intrinsics
+from alphapose_ros.base.records import Frame, FrameResult, Intrinsics
 from alphapose_ros.front.throttle import Throttle
 from alphapose_ros.io.image_messages import Pixels, checked_image, intrinsics_of
 from alphapose_ros.io.stamps import StampGuard, StampVerdict
@@ -38,6 +38,10 @@ class LiveFrame(Frame):
 
     header_stamp_ns: int = 0
     received_s: float = 0.0
+
+    def answer(self, result: FrameResult) -> FrameResult:
+        """The result with the stamp that its image came with, 0 where it came without."""
+        return replace(result, header=replace(result.header, stamp_ns=self.header_stamp_ns))
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ class ImageIntake:
         self.heard_s = time.monotonic()  # when the last image came, or the listening began
         self.age_s = 0.0  # of the last image when it came, by its stamp
         self.intrinsics: Intrinsics | None = None
+        self.other_size = ""  # why camera_info does not fit the last image
         self._submit, self._reset, self._clock_ns = submit, reset, clock_ns
         self._rectified, self._check = rectified, check
         self._lock = threading.Lock()  # refusals come from both threads
@@ -169,12 +174,13 @@ class ImageIntake:
 
     def _matching_intrinsics(self, size_hw: tuple[int, ...]) -> Intrinsics | None:
         known = self.intrinsics
-        if known is not None and known.size_hw != size_hw:
-            expected, got = (f"{w}x{h}" for h, w in (size_hw, known.size_hw))
-            text = f"{self.topic}: camera_info: expected the images' size {expected}, got {got}"
-            self.complain("camera_info size", text)
-            return None
-        return known
+        if known is None or known.size_hw == size_hw:
+            self.other_size = ""
+            return known
+        expected, got = (f"{w}x{h}" for h, w in (size_hw, known.size_hw))
+        self.other_size = f"camera_info: expected the images' size {expected}, got {got}"
+        self.complain("camera_info size", f"{self.topic}: {self.other_size}")
+        return None
 
 
 def check_stamp(message: Any) -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Protocol
 
 from alphapose_ros.base.records import FrameResult, Spatial
@@ -64,9 +63,9 @@ class CameraResults:
 
     def publish(
         self, frame: LiveFrame, result: FrameResult, spatial: Spatial | None = None
-    ) -> FrameResult:
-        """Send one frame's messages; returns the result with the header that they carry."""
-        result = replace(result, header=replace(result.header, stamp_ns=frame.header_stamp_ns))
+    ) -> None:
+        """Send one frame's messages; they carry the header of its image."""
+        result = frame.answer(result)
         classes = self._classes
         self.poses.publish_cdr(pose_array_cdr(result, spatial))
         if self._markers.matched:
@@ -74,4 +73,3 @@ class CameraResults:
         if self._image.matched:
             drawn = draw_result(frame.image, result)
             self._image.publish(image_message(drawn, classes, ros_header(result.header, classes)))
-        return result

@@ -10,6 +10,7 @@ from rclpy.node import Node
 
 from alphapose_ros.base.records import FrameResult, Spatial
 from alphapose_ros.front.config import CameraTopics, NodeConfig
+from alphapose_ros.front.intake import LiveFrame
 from alphapose_ros.front.topics import output_name
 from alphapose_ros.output.detections import detection_array
 from alphapose_ros.output.humans import HumansTopic, HumansWriter, body_frames
@@ -65,12 +66,16 @@ class Adapters:
         for selector in self._selectors.values():
             selector.reset()
 
-    def publish(self, result: FrameResult, spatial: Spatial) -> None:
-        """Say one frame's people in every way that was asked for."""
+    def publish(self, frame: LiveFrame, result: FrameResult, spatial: Spatial) -> None:
+        """Say one frame's people in every way that was asked for.
+
+        Detections carry the stamp of their image. What is followed through time, as a target or
+        a transform is, needs a time: that of receipt where the image has no stamp.
+        """
         camera = result.header.camera
         detections = self._detections.get(camera)
         if detections is not None and detections.matched:
-            detections.publish(detection_array(result, self._classes))
+            detections.publish(detection_array(frame.answer(result), self._classes))
         transforms = self._publish_target(camera, result, spatial)
         if self._humans is not None:
             self._humans.publish(result)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,7 @@ from alphapose_ros.front.results import CameraResults
 from alphapose_ros.front.topics import output_name
 from alphapose_ros.ros.camera_input import CameraInput
 from alphapose_ros.ros.classes import RosClasses
+from alphapose_ros.ros.depth import DepthInput
 from alphapose_ros.ros.publisher import RosPublisher
 from alphapose_ros.ros.transforms import Transforms
 from alphapose_ros.session import CameraStatistics
@@ -75,10 +77,11 @@ class RosCamera:
         """Forget how people moved."""
         self._spatial.reset()
 
-    def publish(self, frame: LiveFrame, result: FrameResult) -> tuple[FrameResult, Spatial]:
-        """Send what was found in one frame; on the session's thread."""
+    def publish(self, frame: LiveFrame, result: FrameResult) -> Spatial:
+        """Send what was found in one frame, on the session's thread; returns where it is."""
         spatial = self._place(frame, result)
-        return self.results.publish(frame, result, spatial), spatial
+        self.results.publish(frame, result, spatial)
+        return spatial
 
     def judge(self, statistics: CameraStatistics | None) -> Health:
         """How the camera is."""
@@ -134,15 +137,25 @@ class RosCamera:
         if self._transforms is not None:
             for pair, why in list(self._transforms.missing.items()):
                 yield Trouble(WARN, f"tf {pair}", f"no transform from {pair}: {why}")
-        if self.input.depth is not None and self.input.depth.received:
-            if self.input.intake.intrinsics is None:
-                text = "depth comes, but no camera_info: no 3-D positions"
-                yield Trouble(WARN, "no camera_info", text)
-            yield from self._depth_troubles()
+        depth, intake = self.input.depth, self.input.intake
+        if intake.other_size:
+            yield Trouble(WARN, "camera_info size", intake.other_size, logged=True)
+        wanted = "depth comes" if depth is not None and depth.received else ""
+        if not wanted and self._config.spatial.body_height and intake.counts.received:
+            wanted = "spatial.body_height is set"
+        if wanted and intake.intrinsics is None:
+            text = f"{wanted}, but no camera_info on {self.input.info_topic}: no 3-D positions"
+            yield Trouble(WARN, "no camera_info", text)
+        if depth is not None:
+            yield from self._depth_troubles(depth)
 
-    def _depth_troubles(self) -> Iterator[Trouble]:
-        assert self.input.depth is not None
-        missed, late = self.input.depth.missed, self._missed
+    def _depth_troubles(self, depth: DepthInput) -> Iterator[Trouble]:
+        silent_s = time.monotonic() - depth.heard_s
+        if self.input.listening and silent_s >= self._config.silence_warning_s > 0:
+            why = depth.why_silent
+            text = f"no depth for {silent_s:.0f} s: {why}: no 3-D positions"
+            yield Trouble(WARN, "depth silence " + why, text)
+        missed, late = depth.missed, self._missed
         self._missed = missed
         if missed > late:
             text = (

@@ -51,14 +51,14 @@ class CameraInput:
         reset: Callable[[str], None],
     ) -> None:
         self._node, self._config = node, config
-        names = RosNames(node)
+        names, self._reset = RosNames(node), reset
         self.topic = image_topic(config, camera, names)
-        self._info_topic = camera_info_topic(config, camera, names)
+        self.info_topic = camera_info_topic(config, camera, names)
         self.intake = ImageIntake(
             camera.name,
             self.topic,
             submit,
-            reset,
+            self._on_new_clock,
             rectified=config.image_is_rectified,
             clock_ns=lambda: int(node.get_clock().now().nanoseconds),
             check=checked_any,
@@ -91,7 +91,7 @@ class CameraInput:
             AdaptiveSubscription(self._node, kind, self.topic, self.intake.image, reliability),
             # Best effort hears everybody, and the next calibration comes with the next image.
             AdaptiveSubscription(
-                self._node, CameraInfo, self._info_topic, self._on_info, "best_effort"
+                self._node, CameraInfo, self.info_topic, self._on_info, "best_effort"
             ),
         ]
         if self.depth is not None:
@@ -115,4 +115,9 @@ class CameraInput:
         return None if self.depth is None else self.depth.at(stamp_ns, tolerance_s)
 
     def _on_info(self, message: Any) -> None:
-        self.intake.camera_info(message, self._info_topic)
+        self.intake.camera_info(message, self.info_topic)
+
+    def _on_new_clock(self, camera: str) -> None:
+        if self.depth is not None:
+            self.depth.clear()
+        self._reset(camera)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import message_filters
@@ -20,8 +21,10 @@ from alphapose_ros.io.image_messages import decode_depth
 from alphapose_ros.output.messages import stamp_of
 from alphapose_ros.ros.subscription import AdaptiveSubscription
 
-_KEPT_S = Duration(seconds=1)  # longer than a result takes
+_KEPT_NS = 10**9  # at least; longer where results take longer
+_MOST_NS = 10**10
 _KEPT = 128  # and no more than this at any rate
+_TOO_OLD = 10  # messages in a row that are: the clock was set back
 
 
 class _Cache(message_filters.Cache):
@@ -29,15 +32,30 @@ class _Cache(message_filters.Cache):
 
     def __init__(self, source: Any, size: int) -> None:
         self.lock = threading.Lock()
+        self.kept_ns = _KEPT_NS
+        self._too_old = 0
         super().__init__(source, size)
 
     def add(self, message: Any) -> None:
         """Keep a message, and forget what is older than any image in work."""
         with self.lock:
+            newest = max((t.nanoseconds for t in self.cache_times), default=0)
+            self._too_old = self._too_old + 1 if stamp_of(message) < newest - self.kept_ns else 0
+            if 0 < self._too_old < _TOO_OLD:  # late: those that came in time stay
+                return
+            if self._too_old:
+                self.cache_times.clear()
+                self.cache_msgs.clear()
+                self._too_old = 0
             super().add(message)
-            newest = self.cache_times[-1]
-            while newest - self.cache_times[0] > _KEPT_S or newest < self.cache_times[0]:
+            oldest = max(t.nanoseconds for t in self.cache_times) - self.kept_ns
+            while self.cache_times[0].nanoseconds < oldest:
                 del self.cache_times[0], self.cache_msgs[0]
+
+    def reached_back_to(self, stamp_ns: int) -> None:
+        """An image of that stamp is done: others may take as long."""
+        newest = max((t.nanoseconds for t in self.cache_times), default=stamp_ns)
+        self.kept_ns = min(max(_KEPT_NS, 2 * (newest - stamp_ns)), _MOST_NS)
 
 
 class DepthInput:
@@ -56,12 +74,21 @@ class DepthInput:
         self.clear()
         self.received = 0
         self.missed = 0  # results for which no depth image was near enough
+        self.heard_s = time.monotonic()  # when the last one came, or the listening began
+        self._subscription: AdaptiveSubscription | None = None
 
     def subscribe(self) -> AdaptiveSubscription:
-        """Listen."""
-        return AdaptiveSubscription(
+        """Listen; silence counts from now."""
+        self.heard_s = time.monotonic()
+        self._subscription = AdaptiveSubscription(
             self._node, Image, self.topic, self._on_depth, self._reliability, depth=2
         )
+        return self._subscription
+
+    @property
+    def why_silent(self) -> str:
+        """The reason, should no depth come."""
+        return self._subscription.why_silent if self._subscription else "the node does not listen"
 
     def clear(self) -> None:
         """Forget what is kept."""
@@ -90,12 +117,16 @@ class DepthInput:
         )
         with self._cache.lock:
             near = self._cache.getInterval(begin, stamp + reach)
+            self._cache.reached_back_to(stamp_ns)
         return min(near, key=lambda m: abs(stamp_of(m) - stamp_ns), default=None)
 
     def _on_depth(self, message: Any) -> None:
         self.received += 1
+        self.heard_s = time.monotonic()
         try:
             check_stamp(message)
+            if stamp_of(message) == 0:
+                raise InputError("expected the stamp of the image it belongs to, got none")
         except InputError as error:
             self._intake.complain("depth stamp", f"{self.topic}: depth refused: {error}")
             return

@@ -23,7 +23,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from alphapose_ros.base.errors import ConfigError
-from alphapose_ros.base.settings import Setting, options_of
+from alphapose_ros.base.settings import Setting, options_of, unquoted_off
 from alphapose_ros.config import PipelineConfig, build, nested, split_parameters
 from alphapose_ros.front.config import CameraTopics, NodeConfig
 from alphapose_ros.front.confine import FILES, confine, note
@@ -77,7 +77,8 @@ class NodeParameters:
         self._values: dict[str, Any] = {}
         self._started = given
         for item in self._declared.values():
-            value = _typed(item.kind, given.get(item.name, item.default))
+            value = unquoted_off(given.get(item.name, item.default), item.limits)
+            value = float(value) if item.kind is float else value
             self._values[item.name] = value
             # An empty list has no type of its own in rclpy: only the type is declared.
             declared = Parameter.Type.STRING_ARRAY if value == [] else value
@@ -120,7 +121,7 @@ class NodeParameters:
                     )
 
     def _widen(self, parameters: list[Parameter]) -> list[Parameter]:
-        """An integer is accepted where a float is meant."""
+        """An integer is accepted where a float is meant, false where "off" is."""
         out = []
         for parameter in parameters:
             known = self._declared.get(parameter.name)
@@ -128,6 +129,8 @@ class NodeParameters:
                 parameter = Parameter(
                     parameter.name, Parameter.Type.DOUBLE, float(parameter.value)
                 )
+            elif known and unquoted_off(parameter.value, known.limits) == "off":
+                parameter = Parameter(parameter.name, Parameter.Type.STRING, "off")
             out.append(parameter)
         return out
 
@@ -181,7 +184,3 @@ def descriptor(item: Declared) -> ParameterDescriptor:
 def _plain(value: Any) -> Any:
     """Arrays of rclpy as lists."""
     return value if isinstance(value, (bool, int, float, str)) else list(value or [])
-
-
-def _typed(kind: type, value: Any) -> Any:
-    return float(value) if kind is float else value

@@ -206,7 +206,7 @@ class PoseNode(LifecycleNode):
         if camera is None or adapters is None or not (self._active and self._enabled):
             return
         assert isinstance(frame, LiveFrame)
-        adapters.publish(*camera.publish(frame, result))
+        adapters.publish(frame, result, camera.publish(frame, result))
 
     def _on_change(self, configs: Configs, changed: set[str]) -> None:
         """Parameters were set: take over what can change live, refuse the rest.

@@ -26,6 +26,7 @@ from alphapose_ros.train.distributed import World, joined
 from alphapose_ros.train.loop import Rhythm, Run, RunOptions, fit
 from alphapose_ros.train.norms import restore_norms, set_training
 from alphapose_ros.train.order import PositionSampler
+from alphapose_ros.train.run_config import deciding_options
 from alphapose_ros.train.simota import detection_loss
 from alphapose_ros.train.yolox_init import load_start
 from alphapose_ros.weights import save_tensors
@@ -109,7 +110,12 @@ def _train(config: DetectorTrainConfig, world: World) -> Path:
     if config.init:
         load_start(model, config.init)
     options = RunOptions(
-        config.rates, config.average_decay, 35.0, config.accumulate, config.precision
+        config.rates,
+        config.average_decay,
+        35.0,
+        config.accumulate,
+        config.precision,
+        decided_by=deciding_options(config),
     )
     folder = Path(config.output_dir)
     run = Run(folder, model.to(world.device), _optimizer(model, config), options, world)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, distributed
 
 from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.runtime.devices import choose_device
 
 _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -105,7 +106,7 @@ def joined(device: str) -> Iterator[World]:
         device: "auto", or a device of torch; several GPUs are told apart by LOCAL_RANK.
 
     Raises:
-        ConfigError: the environment names a world but not all of it.
+        ConfigError: the environment names a world but not all of it; or as ``choose_device``.
     """
     size = _number("WORLD_SIZE", 1)
     if size == 1:
@@ -136,12 +137,7 @@ def _number(name: str, default: int) -> int:
 
 
 def _device(name: str, local_rank: int | None) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        chosen = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"device: expected auto, cpu or cuda, got {name!r}") from error
+    chosen = choose_device(name)
     if chosen.type == "cuda" and chosen.index is None and local_rank is not None:
-        return torch.device("cuda", local_rank)
+        return choose_device(f"cuda:{local_rank}")
     return chosen

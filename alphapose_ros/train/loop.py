@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +21,12 @@ from alphapose_ros.base.errors import AlphaPoseError, WeightsError
 from alphapose_ros.train.board import open_logs
 from alphapose_ros.train.distributed import World
 from alphapose_ros.train.precision import FLOAT32, Precision
+from alphapose_ros.train.run_config import changed_options
 from alphapose_ros.train.schedule import Schedule
 from alphapose_ros.weights import load_checkpoint
 
 Batch = TypeVar("Batch")
+CHECKPOINT = "checkpoint.pt"
 
 
 class TrainingDiverged(AlphaPoseError):
@@ -66,6 +68,7 @@ class RunOptions:
         pieces: batches whose losses are averaged into one optimizer step.
         precision: of the forward pass, see :class:`Precision`.
         joints: names of what is learned, in their order; a checkpoint of others is refused.
+        decided_by: the run's ``deciding_options``; a checkpoint made by others is refused.
     """
 
     schedule: Schedule
@@ -74,6 +77,7 @@ class RunOptions:
     pieces: int = 1
     precision: str = FLOAT32
     joints: tuple[str, ...] = ()
+    decided_by: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Run:
@@ -111,7 +115,7 @@ class Run:
     @property
     def checkpoint_path(self) -> Path:
         """Where the state of the run is kept."""
-        return self.folder / "checkpoint.pt"
+        return self.folder / CHECKPOINT
 
     @property
     def steps(self) -> int:
@@ -173,6 +177,7 @@ class Run:
             "sums": self.sums,
             "precision": self.precision.state(),
             "joints": list(self.options.joints),
+            "decided_by": dict(self.options.decided_by),
         }
         partial = self.checkpoint_path.with_suffix(".partial")
         torch.save(state, partial)
@@ -182,8 +187,8 @@ class Run:
         """Continue from the folder's checkpoint; False where there is none.
 
         Raises:
-            WeightsError: the checkpoint is damaged, of a run of another length or other joints,
-                or not seen by every process.
+            WeightsError: the checkpoint is damaged, of a run of another length, other joints or
+                other options, or not seen by every process.
         """
         found = self.checkpoint_path.exists()
         if found:
@@ -203,6 +208,13 @@ class Run:
                 raise WeightsError(
                     f"{self.checkpoint_path}: made for the joints {', '.join(joints)}; got "
                     f"{', '.join(self.options.joints)}: train them in another folder"
+                )
+            finished = state["step"] == state["steps"]
+            given = self.options.decided_by
+            changed = changed_options(state.get("decided_by", {}), given, finished=finished)
+            if changed:
+                raise WeightsError(
+                    f"{self.checkpoint_path}: made with {changed}: train in another folder"
                 )
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])

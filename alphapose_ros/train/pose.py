@@ -39,10 +39,11 @@ from alphapose_ros.pose.losses import PoseLoss
 from alphapose_ros.train.cache import MEMORY, ImageCache
 from alphapose_ros.train.distributed import World, joined
 from alphapose_ros.train.feet_loss import FeetLoss
-from alphapose_ros.train.loop import Rhythm, Run, RunOptions, fit
+from alphapose_ros.train.loop import CHECKPOINT, Rhythm, Run, RunOptions, fit
 from alphapose_ros.train.norms import restore_norms, set_training
 from alphapose_ros.train.order import PositionSampler
 from alphapose_ros.train.pose_config import PoseTrainConfig
+from alphapose_ros.train.run_config import deciding_options
 from alphapose_ros.train.students import Student, make_student, write_student
 from alphapose_ros.train.teacher import Teacher
 
@@ -89,6 +90,7 @@ def _train(config: PoseTrainConfig, skeleton: Skeleton, world: World) -> Path:
         config.accumulate,
         config.precision,
         skeleton.keypoint_names,
+        deciding_options(config),
     )
     run = Run(Path(config.out), network, optimizer, options, world)
     if run.resume():
@@ -215,12 +217,14 @@ def _batches(
 
 
 def _pseudo_labelled(config: PoseTrainConfig, world: World) -> list[SetSpec]:
-    """The set that the teacher labels, made on the first call."""
+    """The set that the teacher labels, kept for a run that is resumed."""
     if not config.pseudo:
         return []
     spec = SetSpec.parse(config.pseudo)
     made = Path(config.out) / "pseudo.json"
-    if world.is_main and not made.exists():
+    # Without a checkpoint nothing says that it was made with these options.
+    kept = made.exists() and (Path(config.out) / CHECKPOINT).exists()
+    if world.is_main and not kept:
         pseudo_label(Path(config.teacher), spec.annotations, spec.images, made)
     world.wait()
     return [replace(spec, annotations=made)]

@@ -44,6 +44,7 @@ class PoseTrainConfig(RunConfig):
             mirror partner's start, else from the mean of all maps; the log says which.
         joint_starts: JOINT=JOINT of ``init``, where names say too little.
         input_hw: height and width of a crop, multiples of 32.
+        freeze: number of trunk blocks, from the input, that keep their weights.
         batch_size: crops per step, of all pieces and processes together.
         accumulate: pieces in which a step's crops pass the network, for little memory; the loss
             of a step is the mean of theirs.
@@ -75,6 +76,7 @@ class PoseTrainConfig(RunConfig):
     skeleton: str = "halpe136"
     joint_starts: list[str] = field(default_factory=list)
     input_hw: tuple[int, ...] = INPUT_HW
+    freeze: int = setting(0, low=0)
     batch_size: int = setting(32, low=1)
     accumulate: int = setting(1, low=1)
     heatmap_steps: int = setting(100, low=0)

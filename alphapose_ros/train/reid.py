@@ -56,6 +56,7 @@ from alphapose_ros.train.reid_losses import (
     classification,
     supervised_contrast,
 )
+from alphapose_ros.train.run_config import deciding_options
 from alphapose_ros.weights import load_tensors, save_tensors
 
 log = logging.getLogger(__name__)
@@ -102,7 +103,13 @@ def _train(config: ReidTrainConfig, world: World) -> Path:
         block.requires_grad_(False)
     learner = Learner(network, samples.classes).to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(_groups(learner, config), weight_decay=config.weight_decay)
-    options = RunOptions(config.rates, config.average_decay, 5.0, 1, config.precision)
+    options = RunOptions(
+        config.rates,
+        config.average_decay,
+        5.0,
+        precision=config.precision,
+        decided_by=deciding_options(config),
+    )
     run = Run(Path(config.out), learner, optimizer, options, world)
     if run.resume():
         log.info("resumed at step %d of %d", run.step, run.steps)

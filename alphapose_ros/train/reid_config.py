@@ -24,6 +24,7 @@ class ReidTrainConfig(RunConfig):
             met again as augmented views.
         init: weights to start from: a pose network's trunk (a light network's file or name) or a
             file of ``train reid``; empty: random ones.
+        freeze: number of trunk blocks, from the input, that keep their weights.
         people: different people in a batch.
         views: sightings or views of each.
         identity_weight: of the classification of people who were seen more than once.

@@ -3,12 +3,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from alphapose_ros.base.settings import setting
 from alphapose_ros.train.cache import CACHES, NONE
 from alphapose_ros.train.precision import FLOAT32, PRECISIONS
 from alphapose_ros.train.schedule import COSINE, SCHEDULES, Schedule
+
+# Where and on what it runs: a run that goes on elsewhere is still the same.
+_PLACE = ("out", "output_dir", "resume", "device", "threads", "workers", "cache", "cache_mb",
+          "save_every", "log_every", "tensorboard")  # fmt: skip
+# What may be corrected on the way, when the loss diverged or the memory was too small.
+_PACE = ("learning_rate", "trunk_rate", "weight_decay", "precision", "accumulate")
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -19,7 +29,6 @@ class RunConfig:
         steps: optimizer steps of the whole schedule.
         learning_rate: peak; the trunk gets ``trunk_rate`` times as much.
         trunk_rate: see ``learning_rate``.
-        freeze: number of trunk blocks, from the input, that keep their weights.
         warmup: steps over which the rate rises.
         schedule: cosine or multistep.
         milestones: steps of multistep at which the rate falls to ``gamma`` times as much.
@@ -41,7 +50,6 @@ class RunConfig:
     steps: int = setting(3000, low=1)
     learning_rate: float = setting(3e-4, above=0)
     trunk_rate: float = setting(0.3, low=0)
-    freeze: int = setting(0, low=0)
     warmup: int = setting(100, low=0)
     schedule: str = setting(COSINE, choices=SCHEDULES)
     milestones: list[int] = field(default_factory=list)
@@ -63,3 +71,25 @@ class RunConfig:
     def rates(self) -> Schedule:
         """The schedule of the learning rate."""
         return Schedule(self.steps, self.warmup, self.schedule, tuple(self.milestones), self.gamma)
+
+
+def deciding_options(config: Any) -> dict[str, Any]:
+    """The options of a run that decide what it learns, as JSON's values."""
+    options: dict[str, Any] = json.loads(json.dumps(asdict(config)))
+    return {name: value for name, value in options.items() if name not in _PLACE}
+
+
+def changed_options(before: Mapping[str, Any], now: Mapping[str, Any], *, finished: bool) -> str:
+    """In words, which of two :func:`deciding_options` differ; empty where they agree.
+
+    Rates, weight decay, precision and pieces may change until the run is ``finished``. Options
+    that one side does not know came with another version and say nothing.
+    """
+    free = () if finished else _PACE
+    told = [
+        f"{name} {before[name]!r}, got {now[name]!r}"
+        for name in now
+        if name in before and name not in free and before[name] != now[name]
+    ]
+    more = [f"{len(told) - _SHOWN} more"] if len(told) > _SHOWN else []
+    return "; ".join(told[:_SHOWN] + more)
