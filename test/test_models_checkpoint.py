@@ -496,8 +496,9 @@ def test_conversion_keeps_network_and_information(
 def test_information_of_ones_own_training_survives(tmp_path: Path) -> None:
     network = HRNet(num_joints=17, width=1)
     info = CheckpointInfo(
-        "hrnet", 17, "", "sikr", (0.1, 0.2, 0.3), (1.5, 0.25, 1.0), (384, 288), {"width": 1}
-    )
+        "hrnet", 17, "", "sikr", (0.1, 0.2, 0.3), (1.5, 0.25, 1.0), (384, 288), {"width": 1},
+        untaught=("nose",),
+    )  # fmt: skip
     save_checkpoint(network, info, tmp_path / "x.safetensors")
     count = sum(p.numel() for p in network.parameters())
     assert load_checkpoint(tmp_path / "x.safetensors")[1] == dataclasses.replace(
@@ -521,6 +522,7 @@ def test_information_of_ones_own_training_survives(tmp_path: Path) -> None:
         ('{"std": [1, 1, 0]}', "std is"),
         ('{"input_hw": [256.5, 192]}', "input_hw is .*, expected 2 numbers"),
         ('{"input_hw": "ab"}', "input_hw is"),
+        ('{"untaught": [3]}', r"untaught is \[3\], expected names of joints"),
         ('{"input_hw": [192, 144]}', r"input_hw is \[192, 144\], expected multiples of 32"),
     ],
 )

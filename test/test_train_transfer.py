@@ -16,10 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alphapose_ros.base.errors import ConfigError, InputError, WeightsError
-from alphapose_ros.base.skeletons import COCO17, HALPE26, HALPE136, Skeleton
+from alphapose_ros.base.skeletons import COCO17, HALPE26, HALPE136, SKELETONS, Skeleton
 from alphapose_ros.models.checkpoint import load_checkpoint, save_checkpoint
 from alphapose_ros.models.family import architecture_of
 from alphapose_ros.models.stored_skeleton import skeleton_from_text, skeleton_text, stored_skeleton
+from alphapose_ros.pose.config import PoseConfig
+from alphapose_ros.pose.factory import decoded_network
 from alphapose_ros.train.pose import train_pose
 from alphapose_ros.train.pose_config import PoseTrainConfig
 from alphapose_ros.train.students import architecture_named, make_student, write_student
@@ -218,7 +220,36 @@ def test_joints_that_nobody_labels_are_named(
     """A misspelt name teaches nothing, a mirrored fin its partner; one label is a person."""
     own = own_set(tmp_path, ("left_fin", "tial", "nose"), labelled=1)
     skeleton = own_skeleton("nose tail left_fin right_fin", ((2, 3),))
-    train_pose(one_step(tmp_path, own), skeleton)
+    path = train_pose(one_step(tmp_path, own), skeleton)
     assert (
         "nobody is annotated with 2 of the joints, nothing teaches them: nose, tail" in caplog.text
     )
+    _, info = load_checkpoint(path)
+    assert info.untaught == ("tail",)  # the start knows the nose
+    decoded, _, _ = decoded_network(path, PoseConfig())
+    scores = decoded(torch.full((1, 3, 64, 32), 99.0))[1][0]
+    assert (scores > 0).tolist() == [True, False, True, True]
+
+
+def test_what_was_never_taught_is_so_until_somebody_labels_it(tmp_path: Path) -> None:
+    """The bundled network knows no small toes; a training that shows them teaches them."""
+    toes = ("left_small_toe", "right_small_toe")
+    skeleton = SKELETONS["halpe26"]
+    for name in ("without", "labelled"):
+        (tmp_path / name).mkdir()
+    without = own_set(tmp_path / "without", ("nose", "left_ankle"))
+    _, info = load_checkpoint(train_pose(one_step(tmp_path, without), skeleton))
+    assert info.untaught == toes
+    labelled = own_set(tmp_path / "labelled", ("nose", "left_small_toe"))
+    config = replace(one_step(tmp_path, labelled), out=str(tmp_path / "more"))
+    path = train_pose(config, skeleton)
+    _, info = load_checkpoint(path)
+    assert info.untaught == ()
+    scores = decoded_network(path, PoseConfig())[0](torch.full((1, 3, 64, 32), 99.0))[1]
+    assert (scores > 0).all()
+    random = replace(config, init="", out=str(tmp_path / "random"))
+    _, info = load_checkpoint(train_pose(random, skeleton))
+    taught = {"nose", "left_small_toe", "right_small_toe"}
+    assert set(skeleton.keypoint_names) - set(info.untaught or ()) == taught
+    again = replace(config, init=str(path), sets=[without], out=str(tmp_path / "again"))
+    assert load_checkpoint(train_pose(again, skeleton))[1].untaught == ()

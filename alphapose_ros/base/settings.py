@@ -87,7 +87,7 @@ def setting_of(item: dataclasses.Field[Any]) -> Setting:
 
 
 def unquoted_off(value: Any, limits: Setting) -> Any:
-    """ "off" where a choice of that name was written without quotes: YAML takes it for false."""
+    """The choice ``off`` where it was written without quotes: YAML takes it for false."""
     return "off" if value is False and "off" in limits.choices else value
 
 

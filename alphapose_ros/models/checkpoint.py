@@ -175,7 +175,17 @@ def _with_metadata(info: CheckpointInfo, stored: Mapping[str, Any]) -> Checkpoin
         mean=_numbers(stored, "mean", info.mean, (int, float)),
         std=_numbers(stored, "std", info.std, (int, float)),
         input_hw=input_hw,
+        untaught=_untaught(stored),
     )
+
+
+def _untaught(stored: Mapping[str, Any]) -> tuple[str, ...] | None:
+    names = stored.get("untaught")
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise WeightsError(f"metadata: untaught is {names!r}, expected names of joints")
+    return tuple(names)
 
 
 def _numbers(stored: Mapping[str, Any], name: str, default: Any, kinds: tuple[type, ...]) -> Any:

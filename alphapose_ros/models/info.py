@@ -43,6 +43,8 @@ class CheckpointInfo:
         input_hw: of the crops that it was trained on.
         details: what else the family's builder takes: depth, conv_dim, dcn, se, unshuffle, width.
         parameters: how many numbers training may change.
+        untaught: joints that no training supervised, their score is always 0; None where the file
+            does not say.
     """
 
     family: str
@@ -54,6 +56,7 @@ class CheckpointInfo:
     input_hw: tuple[int, int] = INPUT_HW
     details: Mapping[str, int] = field(default_factory=dict)
     parameters: int = 0
+    untaught: tuple[str, ...] | None = None
 
     def text(self) -> str:
         """Two lines for a person to read: the network, and what goes into it."""

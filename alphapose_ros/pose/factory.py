@@ -13,6 +13,7 @@ from alphapose_ros.base.errors import ConfigError, WeightsError
 from alphapose_ros.base.skeletons import SKELETONS, Skeleton
 from alphapose_ros.models.checkpoint import CheckpointInfo, load_checkpoint
 from alphapose_ros.models.export import POSE_NAMES, DecodedPose
+from alphapose_ros.models.family import LIGHT
 from alphapose_ros.models.stored_skeleton import stored_skeleton
 from alphapose_ros.pose.combined import CombinedDecoder
 from alphapose_ros.pose.confidence import CalibratedDecoder, Calibration
@@ -131,9 +132,15 @@ def decoded_network(path: Path, config: PoseConfig) -> tuple[nn.Module, Checkpoi
 
 
 def untaught_joints(info: CheckpointInfo, skeleton: Skeleton) -> tuple[str, ...]:
-    """Joints that the training of a network never supervised; none of a skeleton of one's own."""
-    bundled = info.family == "light" and skeleton.name in SKELETONS
-    return MODELS[POSE_NANO].untaught if bundled else ()
+    """Joints that the training of a network never supervised, as far as that is known.
+
+    Light networks' files that do not say, as that of the bundled one, were not taught what it
+    was not.
+    """
+    if info.untaught is not None:
+        return info.untaught
+    grown = info.family == LIGHT and skeleton.name in SKELETONS
+    return MODELS[POSE_NANO].untaught if grown else ()
 
 
 def _decoder(

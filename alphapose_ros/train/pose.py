@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,11 @@ def _train(config: PoseTrainConfig, skeleton: Skeleton, world: World) -> Path:
     info = replace(student.info, input_hw=input_hw, decode=_decode_of(config))
     student = replace(student, info=info)
     network = student.network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    samples = _samples(config, skeleton, world)
+    teacher = Teacher(config.distill, skeleton, world.device) if config.distill else None
+    samples, taught = _samples(config, skeleton, world, teacher)
+    before = skeleton.keypoint_names if info.untaught is None else info.untaught
+    info = replace(info, untaught=tuple(name for name in before if name not in taught))
+    student = replace(student, info=info)
     optimizer = torch.optim.AdamW(_groups(student, config), weight_decay=config.weight_decay)
     options = RunOptions(
         config.rates,
@@ -100,7 +104,7 @@ def _train(config: PoseTrainConfig, skeleton: Skeleton, world: World) -> Path:
     set_training(network, config.freeze_norm)
     batches = _batches(samples, config, run.step, world)
     rhythm = Rhythm(config.save_every, config.log_every, config.tensorboard)
-    fit(run, batches, _terms_of(run, student, config), rhythm)
+    fit(run, batches, _terms_of(run, student, config, teacher), rhythm)
     finished = Path(config.out) / "pose.safetensors"
     if world.is_main:
         write_student(student, run.average.state, finished)
@@ -109,7 +113,7 @@ def _train(config: PoseTrainConfig, skeleton: Skeleton, world: World) -> Path:
 
 
 def _terms_of(
-    run: Run, student: Student, config: PoseTrainConfig
+    run: Run, student: Student, config: PoseTrainConfig, teacher: Teacher | None
 ) -> Callable[[Sample], Mapping[str, Tensor]]:
     """What the loop asks of a batch: the loss' terms over the whole batch of all processes."""
     warm, full = (
@@ -119,7 +123,6 @@ def _terms_of(
         for chosen in (warm_up(config.chosen_loss), config.chosen_loss)
     )
     device, gather = run.world.device, run.world.gather
-    teacher = Teacher(config.distill, student.skeleton, device) if config.distill else None
 
     def terms(batch: Sample) -> Mapping[str, Tensor]:
         logits = run.model(student.normalised(batch["image"], device))
@@ -145,7 +148,10 @@ def _decode_of(config: PoseTrainConfig) -> str:
     return kind if kind in ("heatmap", "combined") else "sikr"
 
 
-def _samples(config: PoseTrainConfig, skeleton: Skeleton, world: World) -> PoseSamples:
+def _samples(
+    config: PoseTrainConfig, skeleton: Skeleton, world: World, teacher: Teacher | None
+) -> tuple[PoseSamples, Collection[str]]:
+    """The people to learn from, and the names of the joints that they teach."""
     specs = [*map(SetSpec.parse, config.sets), *_pseudo_labelled(config, world)]
     people = [(_people(spec, config, skeleton), spec.ratio) for spec in specs]
     for one, _ in people:
@@ -154,13 +160,15 @@ def _samples(config: PoseTrainConfig, skeleton: Skeleton, world: World) -> PoseS
         raise ConfigError(f"faces: expected a skeleton with a face, got {skeleton.name!r}")
     faces = SetSpec.parse(config.faces).read(skeleton) if config.faces else None
     hands = SetSpec.parse(config.hands).read(skeleton) if config.hands else None
-    if not config.distill:  # a teacher knows all joints
-        _warn_of_untaught(skeleton, [*(one for one, _ in people), *filter(None, (faces, hands))])
+    if teacher:
+        taught = set(skeleton.keypoint_names) - teacher.untaught
+    else:
+        taught = _taught_by(skeleton, [*(one for one, _ in people), *filter(None, (faces, hands))])
     reading: dict[str, Any] = {}
     if config.cache == MEMORY:
         processes = max(1, config.workers) * world.size
         reading["read"] = ImageCache(config.cache_mb * 2**20 // processes).read
-    return PoseSamples(
+    samples = PoseSamples(
         people,
         faces,
         replace(
@@ -175,10 +183,14 @@ def _samples(config: PoseTrainConfig, skeleton: Skeleton, world: World) -> PoseS
         easy=bool(config.distill),
         **reading,
     )
+    return samples, taught
 
 
-def _warn_of_untaught(skeleton: Skeleton, sets: Sequence[People]) -> None:
-    """Say which joints nobody is labelled with; in the mirror a joint teaches its partner."""
+def _taught_by(skeleton: Skeleton, sets: Sequence[People]) -> set[str]:
+    """Joints that somebody is labelled with, and a warning of the others.
+
+    In the mirror a joint teaches its partner.
+    """
     taught = np.any([people.labels.any(0) for people in sets], axis=0)
     taught |= taught[skeleton.flip_permutation]
     untaught = [skeleton.keypoint_names[k] for k in np.flatnonzero(~taught)]
@@ -189,6 +201,7 @@ def _warn_of_untaught(skeleton: Skeleton, sets: Sequence[People]) -> None:
             len(untaught),
             names,
         )
+    return set(skeleton.keypoint_names) - set(untaught)
 
 
 def _people(spec: SetSpec, config: PoseTrainConfig, skeleton: Skeleton) -> People:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from alphapose_ros.base.errors import ConfigError, WeightsError
-from alphapose_ros.base.skeletons import HALPE136, SKELETONS, Skeleton
+from alphapose_ros.base.skeletons import COCO17, HALPE136, SKELETONS, Skeleton
 from alphapose_ros.models.checkpoint import load_checkpoint, save_checkpoint
 from alphapose_ros.models.family import (
     FASTPOSE,
@@ -27,6 +27,7 @@ from alphapose_ros.models.family import (
 from alphapose_ros.models.info import SIKR, CheckpointInfo, default_info
 from alphapose_ros.models.state import without_prefix
 from alphapose_ros.models.stored_skeleton import add_skeleton, stored_skeleton
+from alphapose_ros.pose.factory import untaught_joints
 from alphapose_ros.registry.store import resolve
 from alphapose_ros.train.transfer import joint_starts, with_starts
 from alphapose_ros.weights import load_tensors
@@ -46,7 +47,7 @@ class Student:
 
     Attributes:
         network: as it is trained, its norms in place.
-        info: what the finished file will say of it.
+        info: what the finished file will say of it; ``untaught`` is None after a random start.
         skeleton: of its maps.
         folded: whether its norms are still the identity and want the moments of real samples.
     """
@@ -130,6 +131,7 @@ def make_student(
         raise WeightsError(f"{path}: expected {network}, got {found.family} {dict(found.options)}")
     source = stored_skeleton(path) or SKELETONS.get(info.skeleton)
     starts = joint_starts(skeleton, source, found.num_joints, given)
+    known = set(source.keypoint_names) - set(untaught_joints(info, source)) if source else set()
     for start in starts:
         if start.why != "equal name":
             log.info("%s starts from %s", start.joint, start.why)
@@ -143,7 +145,13 @@ def make_student(
     except RuntimeError as error:
         raise WeightsError(f"{path}: does not fit its network: {error}") from error
     described = _described(student, architecture, skeleton)
-    as_taught = replace(described.info, mean=info.mean, std=info.std, input_hw=info.input_hw)
+    as_taught = replace(
+        described.info,
+        mean=info.mean,
+        std=info.std,
+        input_hw=info.input_hw,
+        untaught=tuple(name for name in skeleton.keypoint_names if name not in known),
+    )
     return Student(student, as_taught, skeleton, folded)
 
 
@@ -207,7 +215,10 @@ def _from_movenet(student: Student, init: str) -> Student:
     if student.info.family != LIGHT or student.skeleton is not HALPE136:
         raise ConfigError(f"{init}: MoveNet starts the light network for halpe136 alone")
     load_movenet(student.network, Path(init))  # type: ignore[arg-type]
-    return Student(student.network, student.info, student.skeleton, folded=True)
+    known = COCO17.keypoint_names
+    untaught = tuple(name for name in student.skeleton.keypoint_names if name not in known)
+    info = replace(student.info, untaught=untaught)
+    return Student(student.network, info, student.skeleton, folded=True)
 
 
 def unfolded(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:

@@ -11,12 +11,14 @@ from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.pose.distill import SoftTargets
-from alphapose_ros.pose.factory import decoded_network
+from alphapose_ros.pose.factory import decoded_network, untaught_joints
 from alphapose_ros.registry.store import resolve
 
 
 class Teacher:
     """Crops (B, h, w, 3) of 0..255 -> what its maps say of their joints.
+
+    ``untaught`` are the joints of which it says nothing.
 
     Args:
         weights: file of a network of this package or of AlphaPose, or name of a known model.
@@ -30,11 +32,12 @@ class Teacher:
 
     def __init__(self, weights: str, skeleton: Skeleton, device: torch.device) -> None:
         path = resolve(weights)
-        decoded, _, own = decoded_network(path, PoseConfig(weights=str(path)))
+        decoded, info, own = decoded_network(path, PoseConfig(weights=str(path)))
         if own.keypoint_names != skeleton.keypoint_names:
             raise ConfigError(
                 f"distill: expected a teacher of {skeleton.name}, {path} knows {own.name}"
             )
+        self.untaught = set(untaught_joints(info, own))
         self._network = decoded.to(device).requires_grad_(False)
 
     @torch.no_grad()
