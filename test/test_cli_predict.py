@@ -122,6 +122,44 @@ def test_predict_answers_each_given_box(
     assert "1 boxes are of other images" in capsys.readouterr().err
 
 
+def test_images_of_one_number_go_by_their_names(
+    pipeline: OnePerson, images: Path, tmp_path: Path
+) -> None:
+    """The integer in "cam0_7.png" and "cam1_7.png" is one; their people were mixed."""
+    folder = tmp_path / "two"
+    folder.mkdir()
+    for name in ("cam0_7.png", "cam1_7.png"):
+        (folder / name).write_bytes((images / "img_2.png").read_bytes())
+    boxes, output = tmp_path / "boxes.json", tmp_path / "r.json"
+    given = [
+        {"image_id": "cam1_7", "bbox": [4, 8, 20, 30]},
+        {"image_id": 7, "bbox": [1, 1, 5, 5]},  # of which, nobody can tell
+    ]
+    boxes.write_text(json.dumps(given))
+    argv = ["predict", str(folder), "--output", str(output), "--format", "coco"]
+    assert cli.main(argv) == 0
+    found = [row["image_id"] for row in json.loads(output.read_text())]
+    assert found == ["cam0_7.png", "cam1_7.png"]
+    assert cli.main([*argv, "--boxes", str(boxes)]) == 0
+    (row,) = json.loads(output.read_text())
+    assert (row["image_id"], row["bbox"]) == ("cam1_7.png", [4, 8, 20, 30])
+
+
+def test_a_name_in_the_boxes_counts_before_the_number_in_it(
+    pipeline: OnePerson, images: Path, tmp_path: Path
+) -> None:
+    boxes, output = tmp_path / "boxes.json", tmp_path / "r.json"
+    rows = [
+        {"image_id": 2, "bbox": [1, 1, 5, 5]},
+        {"image_id": "img_2.png", "bbox": [4, 8, 20, 30]},
+    ]
+    boxes.write_text(json.dumps(rows))
+    argv = ["predict", str(images / "img_2.png"), "--output", str(output), "--format", "coco"]
+    assert cli.main([*argv, "--boxes", str(boxes)]) == 0
+    (row,) = json.loads(output.read_text())
+    assert row["bbox"] == [4, 8, 20, 30]
+
+
 def test_a_network_that_finds_people_itself_takes_no_boxes(
     pipeline: OnePerson, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,

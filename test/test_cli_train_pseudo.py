@@ -293,3 +293,20 @@ def test_annotations_need_numbers_of_their_own(tmp_path: Path) -> None:
         spec = SetSpec.parse(written(tmp_path, rows))
         with pytest.raises(InputError, match=r"set\.json: expected a number of its own"):
             pseudo_set.open_set(spec.annotations, spec.images)
+
+
+def test_only_people_are_taken_for_people(tmp_path: Path) -> None:
+    """Of a file of several categories, as COCO's instances, the others' boxes are no people."""
+    dog = annotation(2, {}, category_id=18)
+    spec = written(tmp_path, [annotation(1, {}), dog, annotation(3, BODY)])
+    path = tmp_path / "set.json"
+    content = json.loads(path.read_text())
+    categories = [{"id": 18, "name": "dog"}, {"id": 1, "name": "person"}]
+    path.write_text(json.dumps(content | {"categories": categories}))
+    found = pseudo_set.open_set(*(Path(part) for part in spec.split("@")))
+    assert [item["id"] for item in found.annotations] == [1, 3]
+    assert found.problems["another category"] == 1
+    for others in ([], [{"id": 18, "name": "rider"}], [{"id": 1}, {"id": 18}]):
+        path.write_text(json.dumps(content | {"categories": others}))
+        found = pseudo_set.open_set(path, tmp_path)
+        assert [item["id"] for item in found.annotations] == [1, 2, 3]  # nobody can tell

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Given person boxes, found by an image's name."""
+"""Given person boxes, found by an image's name or number."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import numpy as np
 
 from alphapose_ros.base.records import Detections
 from alphapose_ros.detection.replay import read_boxes
-from alphapose_ros.io.formats import coco_image_id
 
 
 class GivenBoxes:
-    """COCO result rows; a row's ``image_id`` is the integer in the image's name, or the name.
+    """COCO result rows; a row's ``image_id`` is the image's name, its stem, or its number.
 
     Raises:
         InputError: the file is missing or a row is no box; the message names it.
@@ -23,10 +22,9 @@ class GivenBoxes:
         self._boxes = read_boxes(path)
         self._used: set[int | str] = set()
 
-    def of(self, name: str) -> Detections:
+    def of(self, name: str, number: int | str) -> Detections:
         """All boxes of an image in the file's order, none smaller than a pixel; none is normal."""
-        stem = Path(name).stem
-        for key in (coco_image_id(stem), name, stem):
+        for key in (name, Path(name).stem, number):
             if key in self._boxes:
                 self._used.add(key)
                 found = self._boxes[key]

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 _EXAMPLES = """\
 formats:
   alphapose  one list of people with image_id, keypoints, score, box and idx
-  coco       COCO result rows: image_id is the integer in the file name, score is in [0, 1]
+  coco       COCO result rows: image_id is the integer in the file name (the name itself where two
+             images have one integer), score is in [0, 1]
   openpose   BODY_25, face and hands; OUTPUT ending in .json is one file with the images' names
              as keys, any other OUTPUT is a folder with one <name>_keypoints.json per image
 
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     for image, poses in _estimate(args, images, pipeline):
         found.append((image, to_skeleton(poses, skeleton)))
     with signals_wait():
-        _write(args.format, output, found)
+        _write(args.format, output, found, _numbers(images))
     people = sum(len(poses) for _, poses in found)
     say(f"{people} people in {len(found)} images: {output}")
     return 0
@@ -136,6 +137,7 @@ def _estimate(
     from alphapose_ros.imaging import ImageBatch
 
     boxes = GivenBoxes(Path(args.boxes)) if args.boxes else None
+    numbers = _numbers(images)
     if boxes is not None and pipeline.estimator.finds_people:
         raise InputError(
             f"--boxes {args.boxes}: expected a pose network that takes boxes, got one that finds "
@@ -149,7 +151,8 @@ def _estimate(
         if boxes is None:
             yield image, pipeline.detect_and_estimate(batch)[0]
         else:
-            yield image, pipeline.estimator(batch, [boxes.of(image.name)])[0]
+            found = boxes.of(image.name, numbers[image.name])
+            yield image, pipeline.estimator(batch, [found])[0]
     if broken and len(broken) == len(images):
         raise broken[0]
     if broken:
@@ -208,13 +211,22 @@ def _is_folder_output(form: str, output: Path) -> bool:
     return form == "openpose" and output.suffix.lower() != ".json"
 
 
-def _write(form: str, output: Path, found: list[tuple[Image, Poses]]) -> None:
-    from alphapose_ros.io.formats import (
-        alphapose_rows,
-        coco_image_id,
-        coco_rows,
-        openpose_document,
-    )
+def _numbers(images: list[Image]) -> dict[str, int | str]:
+    """Each image's COCO id by its name: the integer in it, where no two images have the same."""
+    from alphapose_ros.io.formats import coco_image_id
+
+    numbers = {image.name: coco_image_id(Path(image.name).stem) for image in images}
+    unique = len(set(numbers.values())) == len(numbers)
+    return numbers if unique else {name: name for name in numbers}
+
+
+def _write(
+    form: str,
+    output: Path,
+    found: list[tuple[Image, Poses]],
+    numbers: dict[str, int | str],
+) -> None:
+    from alphapose_ros.io.formats import alphapose_rows, coco_rows, openpose_document
 
     if form == "openpose":
         documents = {
@@ -231,7 +243,7 @@ def _write(form: str, output: Path, found: list[tuple[Image, Poses]]) -> None:
     rows: list[dict[str, Any]] = []
     for image, poses in found:
         if form == "coco":
-            rows += coco_rows(coco_image_id(Path(image.name).stem), poses)
+            rows += coco_rows(numbers[image.name], poses)
         else:
             rows += alphapose_rows(image.name, poses)
     _write_json(output, rows)

@@ -47,6 +47,13 @@ def read_coco(path: Path) -> dict[str, Any]:
     return content
 
 
+def persons_among(categories: Any) -> set[Any] | None:
+    """Category ids that are people, None where all are: of one category, or no known name."""
+    listed = [c for c in categories or () if isinstance(c, dict)]
+    found = {c.get("id") for c in listed if c.get("name") == "person" or c.get("keypoints")}
+    return found if found and len(listed) > 1 else None
+
+
 def image_fault(path: Path) -> str | None:
     """Why an image file cannot be used, or None; seen from its first and last bytes.
 

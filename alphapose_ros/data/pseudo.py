@@ -24,7 +24,7 @@ from alphapose_ros.base import affine
 from alphapose_ros.base.boxes import xywh_to_xyxy
 from alphapose_ros.base.errors import require
 from alphapose_ros.base.skeletons import HALPE136
-from alphapose_ros.data.coco import read_coco, read_image
+from alphapose_ros.data.coco import persons_among, read_coco, read_image
 from alphapose_ros.data.file_names import image_path
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pose.sikr import SikrDecoder
@@ -72,8 +72,11 @@ def pseudo_label(
     session = runtime.InferenceSession(str(teacher), providers=["CPUExecutionProvider"])
     rules = rules or AcceptanceRules()
     content = read_coco(annotations)
+    persons = persons_among(content.get("categories"))
     waiting: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for item in content["annotations"]:
+        if persons is not None and item.get("category_id", 1) not in persons:
+            continue
         posed = any(item.get("keypoints", ())[2::3])
         if not posed and not item.get("iscrowd") and item["bbox"][3] >= rules.min_height:
             waiting[item["image_id"]].append(item)

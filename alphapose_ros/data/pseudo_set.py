@@ -22,7 +22,7 @@ from alphapose_ros.base.boxes import xywh_to_xyxy, xyxy_to_xywh
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import Detections
 from alphapose_ros.base.skeletons import HALPE136
-from alphapose_ros.data.coco import read_coco, read_image
+from alphapose_ros.data.coco import persons_among, read_coco, read_image
 from alphapose_ros.data.missed_boxes import ACCEPTED, BoxRules
 from alphapose_ros.data.part_crops import Answer
 from alphapose_ros.data.part_teachers import SIDES, FaceTeacher, HandTeacher, Subject
@@ -85,7 +85,9 @@ class PseudoSet:
 
 
 def open_set(annotations: Path, folder: Path) -> PseudoSet:
-    """Read a COCO-format file: its people onto Halpe's joints, its other boxes as they are.
+    """Read a COCO-format file: its people onto Halpe's joints, people without pose as they are.
+
+    Boxes of other categories, where the file has several, are left out.
 
     Raises:
         InputError: it cannot be read, or its annotations lack numbers of their own.
@@ -105,6 +107,7 @@ def open_set(annotations: Path, folder: Path) -> PseudoSet:
     images = [entry for entry in content["images"] if _path_of(entry, folder) in usable]
     known = {entry["id"] for entry in images}
     rows = {item["id"]: row for row, item in enumerate(posed)}
+    persons, others = persons_among(content.get("categories")), 0
     out: list[Annotation] = []
     for item in content["annotations"]:
         if not isinstance(item, dict) or item.get("image_id") not in known:
@@ -112,9 +115,12 @@ def open_set(annotations: Path, folder: Path) -> PseudoSet:
         if item["id"] in rows:
             row = rows[item["id"]]
             out.append(_with_joints(posed[row], people, row))
+        elif persons is not None and item.get("category_id", 1) not in persons:
+            others += 1
         elif _has_box(item):
             out.append(_plain(item))
     lost = {why: count for why, count in people.problems.items() if why not in _STILL_BOXES}
+    lost |= {"another category": others} if others else {}
     return PseudoSet(folder, tuple(images), tuple(out), lost)
 
 

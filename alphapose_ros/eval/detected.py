@@ -21,8 +21,8 @@ from alphapose_ros.base.keypoints import map_keypoints
 from alphapose_ros.base.records import Poses
 from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.config import PipelineConfig
-from alphapose_ros.data.coco import read_coco, read_image
-from alphapose_ros.data.people import AREA_OF_BOX, Annotation, People
+from alphapose_ros.data.coco import persons_among, read_coco, read_image
+from alphapose_ros.data.people import AREA_OF_BOX, Annotation, People, image_entry
 from alphapose_ros.data.readers import is_part
 from alphapose_ros.eval.detection import evaluation_config
 from alphapose_ros.eval.metrics import ImageMatches, bootstrap
@@ -80,14 +80,14 @@ def ignored_regions(
         InputError: the file cannot be read.
     """
     content = read_coco(annotations)
-    names = {entry["id"]: images / entry["file_name"] for entry in content["images"]}
-    persons = {c["id"] for c in content.get("categories", ()) if c.get("name") == "person"}
+    names = dict(filter(None, (image_entry(entry, images) for entry in content["images"])))
+    persons = persons_among(content.get("categories"))
     rows = zip(people.image_ids.tolist(), people.boxes, strict=True)
     mine = {(number, box.tobytes()) for number, box in rows}
     by_box = people.skeleton.is_own and not is_part(people.skeleton)
     regions: dict[Path, list[Region]] = defaultdict(list)
     for item in content["annotations"]:
-        other = persons and item.get("category_id") not in persons
+        other = persons is not None and item.get("category_id", 1) not in persons
         judged = not item.get("iscrowd") and any((item.get("keypoints") or ())[2::3])
         if other or len(item.get("bbox", ())) != 4:
             continue
