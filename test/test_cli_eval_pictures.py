@@ -142,6 +142,11 @@ def test_a_one_stage_network_refuses_what_needs_given_boxes(
     assert f"--{option}: expected a pose network that answers given boxes, got a one-stage" in line
 
 
+def test_worst_people_need_a_gallery(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    line = fails(capsys, ["eval", "pose", *given, "--worst", "3"])
+    assert "--worst: expected --gallery DIR with it" in line
+
+
 def test_a_gallery_that_is_a_file_is_refused_at_once(
     given: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,10 +164,16 @@ def test_a_gallery_that_is_a_file_is_refused_at_once(
         ("tracking", "--detected", "pose"),
         ("pose", "--teacher=x.onnx", "detector"),
         ("pose", "--truth=gt.txt", "tracking"),
+        ("pose", "--match=poses", "tracking"),
+        ("pose", "--max-frames=3", "jitter or tracking"),
+        ("pose", "--most=3", "reid"),
+        ("tracking", "--worst=3", "pose"),
+        ("jitter", "--annotations=a.json", "pose or detector or reid"),
     ],
 )
 def test_an_option_of_another_measure_is_refused(
     what: str, option: str, takers: str, given: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = fails(capsys, ["eval", what, *given, option])
+    asked = given if what in ("pose", "detector", "reid") else []
+    line = fails(capsys, ["eval", what, *asked, option])
     assert f"{option.partition('=')[0]}: expected eval {takers}, got {what}" in line

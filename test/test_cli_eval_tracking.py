@@ -89,6 +89,9 @@ def test_a_recording_is_tracked(
     assert json.loads(numbers.read_text())["images"]["true_boxes"] == 4
     assert len(made) == 2
     assert "images" in capsys.readouterr().out
+    (images / "3.png").write_bytes(b"broken")  # all frames after it would be others
+    assert main(["eval", "tracking", str(images), *truth]) == 2
+    assert "expected all images of the truth, 1 of 6 images skipped" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -100,6 +103,14 @@ def test_a_recording_is_tracked(
         (["clip.mp4", "--truth", "gt.txt", "--max-frames", "0"], "--max-frames"),
         (["--truth", "gt.txt", "--results", "none.txt"], "none.txt: no such file"),
         (["--truth", "none.txt", "--results", "out.txt"], "none.txt: no such file"),
+        (
+            ["--truth", "gt.txt", "--results", "out.txt", "--weights", "w.safetensors"],
+            "--weights: expected a VIDEO to track with it, got --results",
+        ),
+        (
+            ["--truth", "gt.txt", "--results", "out.txt", "--max-frames", "3"],
+            "--max-frames: expected a VIDEO",
+        ),
         (["--truth", "gt.txt", "--results", "out.txt", "--match", "poses"], "truth with poses"),
     ],
 )

@@ -94,7 +94,7 @@ def test_mot_rows(tmp_path: Path) -> None:
         read_mot(truth, tmp_path / "img1")
     assert read_mot(detected, tmp_path / "img1").identities.tolist() == [-1]
     truth.write_text("1,4,eleven\n", encoding="utf-8")
-    with pytest.raises(InputError, match="line 1"):
+    with pytest.raises(InputError, match=r"gt\.txt:1: expected numbers"):
         read_mot(truth, tmp_path / "img1")
 
 

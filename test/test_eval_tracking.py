@@ -243,6 +243,13 @@ def test_broken_text_is_refused(tmp_path: Path, text: str, message: str) -> None
         read_mot(tmp_path / "broken.txt")
 
 
+def test_truth_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    for name, read in (("gt.txt", read_mot), ("gt.json", read_posetrack)):
+        (tmp_path / name).write_bytes(b"1,2,\xff\xfe")
+        with pytest.raises(InputError, match=name):
+            read(tmp_path / name)
+
+
 def test_json_lines_count_the_tracked_only(tmp_path: Path) -> None:
     person = {"id": 3, "state": "tracked", "score": 0.5, "box": [1, 2, 3, 4], "keypoints": []}
     lines = [
@@ -257,6 +264,10 @@ def test_json_lines_count_the_tracked_only(tmp_path: Path) -> None:
     np.testing.assert_allclose(got.boxes, [[1, 2, 4, 6]])
     file.write_text('{"frame": 0}\n')
     with pytest.raises(InputError, match=r"out\.jsonl:1"):
+        read_json_lines(file)
+    other = lines[0] | {"camera": "d"}
+    file.write_text("".join(json.dumps(line) + "\n" for line in (*lines, other)))
+    with pytest.raises(InputError, match=r"out\.jsonl:4: expected one camera, got \['c', 'd'\]"):
         read_json_lines(file)
 
 

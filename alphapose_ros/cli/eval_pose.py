@@ -92,7 +92,10 @@ def _pictures(
 
         count = f"{report.numbers['people']} people in {report.numbers['images']} images"
         page = write_gallery(
-            given, Path(args.gallery), worst=args.worst, measured_on=f"{report.title}; {count}"
+            given,
+            Path(args.gallery),
+            worst=args.worst or 24,
+            measured_on=f"{report.title}; {count}",
         )
         say(f"the worst people: {page}")
 

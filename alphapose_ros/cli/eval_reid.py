@@ -35,7 +35,7 @@ def run_reid(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Repor
     if not isinstance(network, ReidNet):
         raise WeightsError(f"{path}: expected a network with pose-guided attention")
     people = instances(read_people(Path(args.annotations), Path(args.images), HALPE26))
-    found = evaluate_views(network, changed_views(people, most=args.most))
+    found = evaluate_views(network, changed_views(people, most=args.most or 200))
     title = f"{args.annotations}: {found['people']} people, each against one other view of all"
     numbers: dict[str, Any] = {}
     for kind in ("ranking", "movement", "attention"):

@@ -44,7 +44,6 @@ def add_tracking_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--match",
         choices=("boxes", "poses"),
-        default="boxes",
         help="what is compared: boxes by IoU 0.5 (default), or poses by OKS 0.5",
     )
 
@@ -60,6 +59,9 @@ def check_tracking(args: argparse.Namespace) -> None:
     if bool(args.video) == bool(args.results):
         came = "both" if args.video else "neither"
         raise InputError(f"eval tracking: expected --results or a VIDEO to track, got {came}")
+    for name in ("weights", "max-frames") if args.results else ():
+        if getattr(args, name.replace("-", "_")) is not None:
+            raise InputError(f"--{name}: expected a VIDEO to track with it, got --results")
     check_max_frames(args)
 
 
@@ -73,9 +75,10 @@ def run_tracking(args: argparse.Namespace, config: PipelineConfig) -> None:
         sequences = [_track(args, config)]
     else:
         sequences = read_sequences(Path(args.truth), Path(args.results))
-    counts = count_tracking(sequences, args.match)
+    match = args.match or "boxes"
+    counts = count_tracking(sequences, match)
     numbers = {name: measures(each) for name, each in counts.items()}
-    by = "boxes by IoU" if args.match == "boxes" else "poses by OKS"
+    by = "boxes by IoU" if match == "boxes" else "poses by OKS"
     say(f"{args.truth}: identities, {by} 0.5; shares in per cent")
     rows = [
         [name, *(f"{100 * row[k]:.1f}" for k in _PERCENT), *(int(row[k]) for k in _COUNTS)]
@@ -96,12 +99,15 @@ def _track(args: argparse.Namespace, config: PipelineConfig) -> TrackSequence:
     """Run the pipeline over the recording."""
     from alphapose_ros.eval.track_files import from_tracks
     from alphapose_ros.eval.tracking import TrackSequence, read_truth
+    from alphapose_ros.io.sources import ImageSource
     from alphapose_ros.pipeline import PosePipeline
 
     truth, labelled = read_truth(Path(args.truth))
-    with recorded(args) as (_, frames):
+    with recorded(args) as (source, frames):
         pipeline = PosePipeline(with_pose_weights(config, args.weights))
         results = [pipeline(frame).tracks for frame in frames]
+    if isinstance(source, ImageSource) and source.problems:  # frames would be others than truth's
+        raise InputError(f"{args.video}: expected all images of the truth, {source.problems[0]}")
     if args.max_frames is not None:
         truth = truth[truth.frames < len(results)]
     return TrackSequence(Path(args.video).stem, truth, from_tracks(results), labelled)

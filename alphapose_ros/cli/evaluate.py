@@ -85,9 +85,7 @@ def register(commands: Commands) -> None:
     pose.add_argument(
         "--gallery", metavar="DIR", help="write a page with the worst people of every part"
     )
-    pose.add_argument(
-        "--worst", type=int, default=24, metavar="N", help="people per part there (default: 24)"
-    )
+    pose.add_argument("--worst", type=int, metavar="N", help="people per part there (default: 24)")
     parser.add_argument(
         "--teacher", metavar="FILE", help="detector: weights (or .onnx) to compare with"
     )
@@ -96,7 +94,7 @@ def register(commands: Commands) -> None:
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument(
-        "--most", type=int, default=200, metavar="N", help="reid: people at most (default: 200)"
+        "--most", type=int, metavar="N", help="reid: people at most (default: 200)"
     )
     add_tracking_options(parser)
     add_pipeline_options(parser)
@@ -129,8 +127,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     for option, measures in _TAKEN_BY.items():
-        if getattr(args, option) and args.what not in measures:
-            raise InputError(f"--{option}: expected eval {' or '.join(measures)}, got {args.what}")
+        given = getattr(args, option)
+        if given is not None and given is not False and args.what not in measures:
+            name, wanted = option.replace("_", "-"), " or ".join(measures)
+            raise InputError(f"--{name}: expected eval {wanted}, got {args.what}")
+    if args.worst is not None and not args.gallery:
+        raise InputError("--worst: expected --gallery DIR with it")
     if args.plot:
         from alphapose_ros.eval.panels import check_plot
 
@@ -151,9 +153,9 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(f"{args.annotations}: no such annotation file")
     if not Path(args.images).is_dir():
         raise InputError(f"{args.images}: no such folder of images")
-    if args.most < 2:
+    if args.most is not None and args.most < 2:
         raise InputError(f"--most: expected at least 2, got {args.most}")
-    if args.worst < 1:
+    if args.worst is not None and args.worst < 1:
         raise InputError(f"--worst: expected at least 1, got {args.worst}")
     if args.gallery and Path(args.gallery).exists() and not Path(args.gallery).is_dir():
         raise InputError(f"--gallery: expected a folder, got the file {args.gallery}")
@@ -253,6 +255,12 @@ _TAKEN_BY = {  # an option that another measure would ignore is refused
     "teacher": ("detector",),
     "truth": ("tracking",),
     "results": ("tracking",),
+    "match": ("tracking",),
+    "annotations": ("pose", "detector", "reid"),
+    "images": ("pose", "detector", "reid"),
+    "worst": ("pose",),
+    "most": ("reid",),
+    "max_frames": ("jitter", "tracking"),
 }
 _MEASURES: dict[str, Callable[[argparse.Namespace, PipelineConfig], Sequence[Report]]] = {
     "pose": _pose,

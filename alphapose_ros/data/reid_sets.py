@@ -21,6 +21,7 @@ from alphapose_ros.base.rows import Rows, array
 from alphapose_ros.base.skeletons import HALPE136, Skeleton, get_skeleton
 from alphapose_ros.data.coco import read_coco, read_json
 from alphapose_ros.data.file_names import image_path
+from alphapose_ros.data.mot import FIRST, PEDESTRIAN, read_mot_rows
 from alphapose_ros.data.people import People, placed
 
 POSES_FILE = "poses.json"
@@ -138,33 +139,20 @@ def read_crop_list(listed: Path, root: Path, skeleton: Skeleton = HALPE136) -> S
 def read_mot(
     truth: Path, images: Path, fps: float = 30.0, skeleton: Skeleton = HALPE136
 ) -> Sightings:
-    """A MOT Challenge ``gt.txt`` or ``det.txt``: frame, id, left, top, width, height, ...
+    """A MOT Challenge ``gt.txt`` or ``det.txt``; frame 1 is ``000001.jpg``.
 
-    Rows of other classes than 1 and rows with a flag of 0 are left out, where the file has these
-    columns; frame 1 is ``000001.jpg``.
+    People of other classes than pedestrians and those who do not count are left out.
 
     Raises:
-        InputError: unreadable, a line of another form, nobody, or no pictures.
+        InputError: as ``read_mot_rows``, nobody, or no pictures.
     """
     suffix = next(iter(_pictures(images))).suffix
     rows: list[Sighting] = []
-    for number, line in _lines(truth):
-        try:
-            values = [float(value) for value in line.split(",")]
-            frame, identity = int(values[0]), int(values[1])
-            x, y, width, height = values[2:6]
-        except _MALFORMED as error:
-            raise InputError(
-                f"{truth}: line {number}: expected frame,id,left,top,width,height, got {line!r}"
-            ) from error
-        # The class is the eighth of fewer than ten columns, else that is a place in the world.
-        kind = values[7] if 7 < len(values) < 10 else 1
-        if len(values) > 7 and identity >= 0 and (values[6] == 0 or kind not in (-1, 1)):
+    for row in read_mot_rows(truth):
+        if row.identity >= 0 and (row.confidence == 0 or row.kind != PEDESTRIAN):
             continue
-        # The format counts pixels from 1.
-        box = (x - 1, y - 1, x - 1 + width, y - 1 + height)
-        path = images / f"{frame:06d}{suffix}"
-        rows.append(Sighting(path, box, max(identity, UNKNOWN), 0, (frame - 1) / fps))
+        path = images / f"{row.frame + FIRST:06d}{suffix}"
+        rows.append(Sighting(path, row.box, max(row.identity, UNKNOWN), 0, row.frame / fps))
     if not rows:
         raise InputError(f"{truth}: expected rows of pedestrians that count, got none")
     return sightings(rows, skeleton)

@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """People with identities in the files of others: MOTChallenge's text and PoseTrack18's JSON.
 
-A MOT row is ``frame, id, x, y, w, h, confidence, class, visibility`` with frames from 1 and pixels
-from 1; files of ten columns (2015, and results) have a place in the world instead of the class.
-In a truth file, confidence 0 marks a row that nobody is to be asked about, and class 1 is a
-pedestrian. Our own JSON lines are those of ``alphapose-ros run --json``.
+MOT's rows are told in ``data.mot``. Our own JSON lines are those of ``alphapose-ros run --json``.
 """
 
 from __future__ import annotations
@@ -22,11 +19,9 @@ from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import FloatArray, IntArray, Tracks, TrackState
 from alphapose_ros.base.rows import Rows, array
 from alphapose_ros.base.skeletons import HALPE26
+from alphapose_ros.data.coco import read_json
+from alphapose_ros.data.mot import FIRST, PEDESTRIAN, read_mot_rows
 
-PEDESTRIAN = 1
-_FIRST = 1  # of MOT's frames and pixels; ours begin at 0
-_LEAST_COLUMNS, _CLASS, _VISIBILITY = 6, 7, 8
-_WORLD_COLUMNS = 10
 # PoseTrack's 17 joints by our names; both ears were never annotated.
 _POSETRACK_NAMES = {"head_bottom": "neck", "left_ear": "", "right_ear": ""}
 JOINTS = HALPE26  # poses are kept as these, joints that a file lacks have score 0
@@ -127,43 +122,14 @@ def read_mot(path: Path) -> TrackRows:
     """A MOTChallenge file, truth or results; rows in the order of the file.
 
     Raises:
-        InputError: a line is no row, or a person comes twice in a frame.
+        InputError: as ``read_mot_rows``, or a person comes twice in a frame.
     """
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
-        if line.strip():
-            rows.append(_mot_row(line, f"{path}:{number}"))
+    rows = read_mot_rows(path)
     if not rows:
         return make_rows([], [], [])
-    table = np.array(rows, np.float64)
-    boxes = table[:, 2:6].copy()
-    boxes[:, :2] -= _FIRST
-    boxes[:, 2:] += boxes[:, :2]
-    out = make_rows(
-        table[:, 0] - _FIRST,
-        table[:, 1],
-        boxes,
-        confidences=table[:, 6],
-        classes=table[:, _CLASS],
-        visibility=table[:, _VISIBILITY],
-    )
-    return _checked(out, path)
-
-
-def _mot_row(line: str, where: str) -> list[float]:
-    try:
-        values = [float(cell) for cell in line.replace(",", " ").split()]
-    except ValueError as error:
-        raise InputError(f"{where}: expected numbers, got {line[:60]!r}") from error
-    if len(values) < _LEAST_COLUMNS or not np.isfinite(values).all() or values[0] < _FIRST:
-        raise InputError(
-            f"{where}: expected frame (from 1), id, x, y, w, h and so on, got {line[:60]!r}"
-        )
-    confidence = values[6] if len(values) > _LEAST_COLUMNS else 1.0
-    known = len(values) < _WORLD_COLUMNS
-    kind = values[_CLASS] if known and len(values) > _CLASS else -1
-    visibility = values[_VISIBILITY] if known and len(values) > _VISIBILITY else 1.0
-    return [*values[:6], confidence, kind if kind > 0 else PEDESTRIAN, visibility]
+    frames, ids, boxes, confidences, classes, visibility = map(np.array, zip(*rows, strict=True))
+    more = {"confidences": confidences, "classes": classes, "visibility": visibility}
+    return _checked(make_rows(frames, ids, boxes, **more), path)
 
 
 def write_mot(path: Path, rows: TrackRows) -> None:
@@ -172,7 +138,7 @@ def write_mot(path: Path, rows: TrackRows) -> None:
     for k in np.lexsort((rows.ids, rows.frames)):
         left, top, right, bottom = rows.boxes[k].astype(float)
         lines.append(
-            f"{rows.frames[k] + _FIRST},{rows.ids[k]},{left + _FIRST:.2f},{top + _FIRST:.2f},"
+            f"{rows.frames[k] + FIRST},{rows.ids[k]},{left + FIRST:.2f},{top + FIRST:.2f},"
             f"{right - left:.2f},{bottom - top:.2f},{rows.confidences[k]:.4f},-1,-1,-1\n"
         )
     path.write_text("".join(lines), encoding="utf-8")
@@ -182,12 +148,14 @@ def read_json_lines(path: Path) -> TrackRows:
     """What ``alphapose-ros run --json`` wrote; people whose state is ``tracked``, nobody else.
 
     Raises:
-        InputError: a line is not of this form.
+        InputError: a line is not of this form, or of another camera than those before.
     """
     frames, ids, boxes, scores = [], [], [], []
+    cameras: set[str] = set()
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             entry: Any = json.loads(line) if line.strip() else {"frame": 0, "people": []}
+            cameras |= {str(entry["camera"])} if "camera" in entry else set()
             for person in entry["people"]:
                 if person["state"] == TrackState.TRACKED.name.lower():
                     x, y, width, height = person["box"]
@@ -200,6 +168,8 @@ def read_json_lines(path: Path) -> TrackRows:
                 f"{path}:{number}: expected a line of `run --json`, "
                 f"got {line[:60].decode(errors='replace')!r}"
             ) from error
+        if len(cameras) > 1:
+            raise InputError(f"{path}:{number}: expected one camera, got {sorted(cameras)}")
     return _checked(make_rows(frames, ids, boxes, confidences=np.array(scores)), path)
 
 
@@ -214,7 +184,7 @@ def read_posetrack(path: Path, image_ids: Sequence[int] | None = None) -> PoseTr
         InputError: the file is not of this form.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         images = sorted(content["images"], key=_image_id)
         names = content["categories"][0]["keypoints"] if content.get("categories") else None
         known = tuple(image_ids) if image_ids is not None else tuple(map(_image_id, images))
