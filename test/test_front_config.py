@@ -10,7 +10,13 @@ import pytest
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.dds.names import NodeNames
 from alphapose_ros.front.config import CameraTopics, NodeConfig
-from alphapose_ros.front.topics import camera_info_topic, depth_topic, image_topic, output_name
+from alphapose_ros.front.topics import (
+    camera_info_topic,
+    depth_topic,
+    depth_wanted,
+    image_topic,
+    output_name,
+)
 
 
 def test_parameters_of_the_common_file() -> None:
@@ -98,3 +104,29 @@ def test_bad_parameters_are_refused(changes: dict[str, Any], says: str) -> None:
 def test_bad_names_are_refused(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         NodeNames(**changes)
+
+
+@pytest.mark.parametrize(
+    ("camera", "remaps", "expected"),
+    [
+        (NodeConfig().cameras[0], {}, False),  # listens unasked: nobody misses it
+        (NodeConfig().cameras[0], {"depth": "/camera/depth"}, True),
+        (CameraTopics(), {"depth": "/camera/depth"}, False),
+        (CameraTopics(depth_topic="/camera/depth"), {}, True),
+    ],
+)
+def test_depth_is_wanted_where_somebody_named_its_topic(
+    camera: CameraTopics, remaps: dict[str, str], expected: bool
+) -> None:
+    names = NodeNames(remaps=remaps)
+    assert depth_wanted(camera, names) == expected
+
+
+def test_the_dds_front_says_that_it_does_not_heed_depth() -> None:
+    pytest.importorskip("cyclonedds", reason="NOT CHECKED: cyclonedds is absent")
+    from alphapose_ros.dds.pose_node import unheeded
+
+    assert unheeded(NodeConfig(), NodeNames()) == []
+    given = NodeConfig(cameras=(CameraTopics(depth_topic="/depth2"),), target="nearest")
+    assert unheeded(given, NodeNames()) == ["target", "depth"]
+    assert unheeded(NodeConfig(), NodeNames(remaps={"depth": "/camera/depth"})) == ["depth"]

@@ -244,11 +244,16 @@ def test_transforms_of_before_a_clock_went_back_are_forgotten(far: FarEnd) -> No
         transforms._buffer.set_transform(place, "test")
         return transforms.lookup("map", "camera", seconds * 10**9, 0.0) is not None
 
+    fixed = TransformStamped()
+    fixed.header.frame_id, fixed.child_frame_id = "camera", "optical"
+    fixed.transform.rotation.w = 1.0
+    transforms._buffer.set_transform_static(fixed, "test")
     assert heard(100)
     assert heard(120)
     assert heard(90)  # tf2 refuses what lies more than ten seconds behind the newest
     assert heard(91)
     assert transforms.lookup("map", "camera", 120 * 10**9, 0.0) is None
+    assert transforms.lookup("map", "optical", 91 * 10**9, 0.0) is not None  # static ones stay
     transforms.close()
 
 
@@ -356,6 +361,23 @@ def test_depth_and_calibration_that_never_come_are_told(far: FarEnd, tmp_path: P
         time.sleep(0.3)
         camera.send(time.time_ns(), depth=False)
         wait_for(lambda: not told(size), "the size's end")
+
+
+def test_a_camera_without_depth_does_not_miss_it(far: FarEnd, tmp_path: Path) -> None:
+    camera = Camera(far, tmp_path)
+    found = far.collect("/diagnostics", DiagnosticArray)
+
+    def message() -> str:
+        return str(getattr(far.status(found), "message", ""))
+
+    with camera.node("-p", "silence_warning_s:=1.0"):
+        wait_until_heard(camera.images)
+        for _ in range(25):
+            camera.send(time.time_ns(), depth=False)
+            time.sleep(0.1)
+        assert message() == "running"
+        camera.depths.publish(depth_message(np.ones((2, 2), np.float32), 10**9, "32FC1"))
+        wait_for(lambda: "no depth for" in message(), "depth that came once is missed")
 
 
 def test_depth_waits_for_slow_networks_and_late_depth_replaces_none(far: FarEnd) -> None:

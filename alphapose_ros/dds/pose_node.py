@@ -24,7 +24,7 @@ from alphapose_ros.front.health import CameraHealth, Health
 from alphapose_ros.front.intake import LiveFrame
 from alphapose_ros.front.results import CameraResults
 from alphapose_ros.front.signals import stop_signals
-from alphapose_ros.front.topics import output_name
+from alphapose_ros.front.topics import depth_wanted, output_name
 from alphapose_ros.session import Session
 
 logger = logging.getLogger("alphapose_ros.node")
@@ -163,10 +163,12 @@ class PoseNode:
         self._diagnostics.publish(new(_DIAGNOSTICS, header=header, status=status))
 
 
-def unheeded(config: NodeConfig) -> list[str]:
+def unheeded(config: NodeConfig, names: NodeNames) -> list[str]:
     """Parameters that were changed and that only the ros front knows what to do with."""
     default = NodeConfig()
-    return [n for n in _OF_THE_ROS_FRONT if getattr(config, n) != getattr(default, n)]
+    found = [n for n in _OF_THE_ROS_FRONT if getattr(config, n) != getattr(default, n)]
+    depth = any(depth_wanted(camera, names) for camera in config.cameras)
+    return [*found, "depth"] if depth else found
 
 
 def serve(config: NodeConfig, names: NodeNames, make_pipeline: Callable[[], Any]) -> int:
@@ -183,7 +185,7 @@ def serve(config: NodeConfig, names: NodeNames, make_pipeline: Callable[[], Any]
     Raises:
         AlphaPoseError: a bad environment, no network, no weights.
     """
-    if ignored := unheeded(config):
+    if ignored := unheeded(config, names):
         logger.warning("%s: only --front ros heeds it", ", ".join(ignored))
     with stop_signals(last=True) as stop:
         environment = RosEnvironment.from_variables(os.environ)

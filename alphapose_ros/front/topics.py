@@ -42,6 +42,13 @@ def depth_topic(camera: CameraTopics, names: Resolver) -> str:
     return names.resolve(camera.depth_topic) if camera.depth_topic else ""
 
 
+def depth_wanted(camera: CameraTopics, names: Resolver) -> bool:
+    """Whether somebody named a depth topic; the only camera listens to ``depth`` unasked."""
+    (default,) = NodeConfig().cameras
+    topic = depth_topic(camera, names)
+    return bool(topic) and topic != names.expand(default.depth_topic)
+
+
 def output_name(config: NodeConfig, camera: CameraTopics, name: str) -> str:
     """A result's relative name: ``poses``, or ``front/poses`` with several cameras."""
     return name if len(config.cameras) == 1 else f"{camera.name}/{name}"

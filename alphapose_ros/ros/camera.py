@@ -151,7 +151,8 @@ class RosCamera:
 
     def _depth_troubles(self, depth: DepthInput) -> Iterator[Trouble]:
         silent_s = time.monotonic() - depth.heard_s
-        if self.input.listening and silent_s >= self._config.silence_warning_s > 0:
+        expected = self.input.listening and (self.input.depth_wanted or depth.received)
+        if expected and silent_s >= self._config.silence_warning_s > 0:
             why = depth.why_silent
             text = f"no depth for {silent_s:.0f} s: {why}: no 3-D positions"
             yield Trouble(WARN, "depth silence " + why, text)

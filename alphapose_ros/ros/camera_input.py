@@ -12,7 +12,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from alphapose_ros.base.records import FloatArray
 from alphapose_ros.front.config import CameraTopics, NodeConfig
 from alphapose_ros.front.intake import ImageIntake, LiveImage
-from alphapose_ros.front.topics import camera_info_topic, depth_topic, image_topic
+from alphapose_ros.front.topics import camera_info_topic, depth_topic, depth_wanted, image_topic
 from alphapose_ros.ros.decoding import checked_any
 from alphapose_ros.ros.depth import DepthInput
 from alphapose_ros.ros.subscription import AdaptiveSubscription
@@ -65,6 +65,7 @@ class CameraInput:
         )
         depth = depth_topic(camera, names)
         self.depth = DepthInput(node, depth, config.reliability, self.intake) if depth else None
+        self.depth_wanted = depth_wanted(camera, names)
         self._subscriptions: list[AdaptiveSubscription] = []
 
     @property
