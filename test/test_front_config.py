@@ -30,6 +30,7 @@ def test_parameters_of_the_common_file() -> None:
     assert config.cameras == (CameraTopics("front", "/f/image", "/f/info"),)
     assert config.marker_depth == 3.0
     assert NodeConfig.from_parameters({}) == NodeConfig()
+    assert NodeConfig.from_parameters({"cameras": [""]}) == NodeConfig()
     for bad, says in (
         ({"marker_dept": 1.0}, "unknown parameter marker_dept; did you mean marker_depth"),
         ({"cameras": "front"}, "expected a list of names"),

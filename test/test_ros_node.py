@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from domains import new_domain
 from ros_helpers import (
     NODE,
@@ -31,6 +32,8 @@ from alphapose_ros.output.messages import result_of
 
 from alphapose_ros.msg import Skeleton  # isort: skip  (made by the build)
 from diagnostic_msgs.msg import DiagnosticArray  # isort: skip
+from rcl_interfaces.srv import GetParameters, ListParameters  # isort: skip
+from rclpy.parameter import parameter_value_to_python  # isort: skip
 from sensor_msgs.msg import CompressedImage  # isort: skip
 from std_srvs.srv import SetBool, Trigger  # isort: skip
 
@@ -223,6 +226,22 @@ def test_parameters_are_described_checked_and_applied(domain: int, far: FarEnd) 
         assert far.transition("deactivate")
         assert far.transition("cleanup")
         assert far.set_parameter("reliability", "reliable") == ""
+
+
+def test_all_parameters_can_be_dumped_and_read_again(
+    domain: int, far: FarEnd, tmp_path: Path
+) -> None:
+    """As `ros2 param dump` does, to which one parameter without a value hides all the others."""
+    with node_process(domain, "-p", "target_id:=5"):
+        names = far.call(f"{NODE}/list_parameters", ListParameters).result.names
+        values = far.call(f"{NODE}/get_parameters", GetParameters, names=names).values
+    assert len(values) == len(names) > 50
+    content = dict(zip(names, map(parameter_value_to_python, values), strict=True))
+    assert (content["target_id"], content["cameras"]) == (5, [""])
+    path = tmp_path / "dump.yaml"
+    path.write_text(yaml.safe_dump({NODE: {"ros__parameters": content}}))
+    with node_process(domain, "--params-file", str(path)):
+        assert far.parameter("target_id") == 5
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,7 @@ class NodeConfig:
         names = rest.pop("cameras", [])
         if not isinstance(names, list) or any(type(name) is not str for name in names):
             raise ConfigError(f"cameras: expected a list of names, got {names!r}")
+        names = [name for name in names if name]  # ROS 2 writes an empty list as ['']
         if len(set(names)) < len(names):
             raise ConfigError(f"cameras: expected unique names, got {names}")
         sections = {name: rest.pop(name, {}) for name in names}

@@ -80,9 +80,7 @@ class NodeParameters:
             value = unquoted_off(given.get(item.name, item.default), item.limits)
             value = float(value) if item.kind is float else value
             self._values[item.name] = value
-            # An empty list has no type of its own in rclpy: only the type is declared.
-            declared = Parameter.Type.STRING_ARRAY if value == [] else value
-            node.declare_parameter(item.name, declared, descriptor(item), ignore_override=True)
+            node.declare_parameter(item.name, value, descriptor(item), ignore_override=True)
         if hasattr(node, "add_pre_set_parameters_callback"):  # since Iron
             node.add_pre_set_parameters_callback(self._widen)
         node.add_on_set_parameters_callback(self._on_set)
@@ -112,7 +110,9 @@ class NodeParameters:
                         option.key, option.kind, option.default, option.help, option.limits, fixed
                     )
         text = "names of the cameras; without any there is one"
-        yield Declared("cameras", list, [], text, Setting(live=False), True)
+        # An empty list has no type in rclpy, and one parameter without a value hides all others
+        # from `ros2 param dump`: no name is the list of an empty one, as elsewhere in ROS 2.
+        yield Declared("cameras", list, [""], text, Setting(live=False), True)
         for camera in self.configs[1].cameras if listed else ():
             for option in options_of(CameraTopics, f"{camera.name}."):
                 if not option.key.endswith(".name"):
@@ -141,7 +141,7 @@ class NodeParameters:
         changed = {name for name, value in ours.items() if self._values[name] != value}
         try:
             confine({name: ours[name] for name in changed}, self._started)
-            configs = self._build({k: v for k, v in (self._values | ours).items() if v != []})
+            configs = self._build(self._values | ours)
             self._on_change(configs, changed)
         except ConfigError as error:
             return SetParametersResult(successful=False, reason=str(error))
