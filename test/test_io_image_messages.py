@@ -51,7 +51,7 @@ def test_every_encoding_and_padding(
     pixels = rng.integers(0, 256, (height, width, len(order)), np.uint8)
     with pytest.MonkeyPatch.context() as patch:
         if library == "numpy":
-            patch.setattr(image_messages, "_opencv", lambda: None)
+            patch.setattr(image_messages, "opencv", lambda: None)
         image = decode_image(message(encoding, pixels, padding))
     assert image.shape == (height, width, 3)
     assert image.dtype == np.uint8

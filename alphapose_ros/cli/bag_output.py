@@ -6,8 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from alphapose_ros.base.channels import red_blue_swapped
 from alphapose_ros.base.errors import require
 from alphapose_ros.base.records import Frame, FrameResult, ImageArray
 from alphapose_ros.base.skeletons import Skeleton
@@ -60,7 +59,7 @@ class BagOutput:
         return True
 
     def _compressed(self, drawn: ImageArray, result: FrameResult) -> Any:
-        bgr = np.ascontiguousarray(drawn[:, :, ::-1])
+        bgr = red_blue_swapped(drawn)
         _, data = self._cv2.imencode(".jpg", bgr, [self._cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
         return self._classes.CompressedImage(
             header=ros_header(result.header, self._classes),

@@ -8,8 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
+from alphapose_ros.base.channels import red_blue_swapped
 from alphapose_ros.base.errors import MissingDependencyError
 from alphapose_ros.base.records import Frame, FrameResult, ImageArray
 from alphapose_ros.base.skeletons import Skeleton
@@ -168,7 +167,7 @@ class Window:
     def write(self, frame: Frame, result: FrameResult, drawn: ImageArray | None) -> bool:
         """Show the annotated image."""
         assert drawn is not None
-        self._cv2.imshow(self._TITLE, np.ascontiguousarray(drawn[:, :, ::-1]))
+        self._cv2.imshow(self._TITLE, red_blue_swapped(drawn))
         if self._cv2.waitKey(1) & 0xFF in (ord("q"), 27):
             return False
         shown = self._cv2.getWindowProperty(self._TITLE, self._cv2.WND_PROP_VISIBLE)

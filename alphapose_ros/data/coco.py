@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from alphapose_ros.base.channels import red_blue_swapped
 from alphapose_ros.base.errors import InputError
 
 _JPEG, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
@@ -89,7 +90,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     if data is None:
         why = fault or "it does not decode"
         raise InputError(f"{path}: expected an image, cannot read one: {why}")
-    return np.ascontiguousarray(data[..., ::-1]).astype(np.uint8, copy=False)
+    return red_blue_swapped(data.astype(np.uint8, copy=False))
 
 
 def _jpeg_ends(data: bytes) -> bool:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from alphapose_ros.base.channels import red_blue_swapped
 from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.data.augment import AugmentConfig, Crop
 from alphapose_ros.data.pasting import soft_shape
@@ -44,10 +45,10 @@ def degrade(image: Image, config: AugmentConfig, rng: np.random.Generator) -> Im
 
 def jpeg(image: Image, quality: int) -> Image:
     """The RGB image after JPEG compression."""
-    done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    done, data = cv2.imencode(".jpg", red_blue_swapped(image), [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done, "a uint8 image can always be compressed"
     decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
-    return np.ascontiguousarray(decoded[..., ::-1])
+    return red_blue_swapped(decoded)
 
 
 def person_in_front(

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from alphapose_ros.base.channels import red_blue_swapped
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.data.reid_sets import POSES_FILE, Sighting
@@ -73,7 +74,7 @@ class CropFolder:
         name = self._name(seen)
         path = self.path / name
         quality = [cv2.IMWRITE_JPEG_QUALITY, 92]
-        if not cv2.imwrite(str(path), np.ascontiguousarray(pixels[..., ::-1]), quality):
+        if not cv2.imwrite(str(path), red_blue_swapped(pixels), quality):
             raise InputError(f"{path}: cannot be written")
         self._note(name, seen, low, factor)
         return path

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from alphapose_ros.base.channels import red_blue_swapped
 from alphapose_ros.base.errors import InputError, require
 from alphapose_ros.base.keypoints import oks
 from alphapose_ros.base.records import ImageArray, Poses
@@ -199,8 +200,6 @@ def _on_canvas(
 
 def _jpeg(image: ImageArray) -> bytes:
     cv2 = require("cv2", needed_for="the gallery", install="pip install opencv-python-headless")
-    done, data = cv2.imencode(
-        ".jpg", np.ascontiguousarray(image[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 88]
-    )
+    done, data = cv2.imencode(".jpg", red_blue_swapped(image), [cv2.IMWRITE_JPEG_QUALITY, 88])
     assert done, "an RGB image of uint8 can always be written as JPEG"
     return bytes(data)

@@ -9,8 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
+from alphapose_ros.base.channels import red_blue_swapped
 from alphapose_ros.base.errors import SourceError, require
 from alphapose_ros.base.records import Frame
 from alphapose_ros.io.source_base import INSTALL_OPENCV, Source
@@ -52,7 +51,7 @@ class CameraSource(Source):
             found, image = self._capture.read()
             with self._fresh:
                 if found:
-                    rgb = np.ascontiguousarray(image[:, :, ::-1])
+                    rgb = red_blue_swapped(image)
                     self._newest = Frame(rgb, time.time_ns(), self.name, self.name)
                 else:
                     self._ended = True

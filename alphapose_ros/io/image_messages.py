@@ -4,18 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from alphapose_ros.base.channels import opencv, red_blue_swapped
 from alphapose_ros.base.errors import InputError, require
-from alphapose_ros.base.records import Intrinsics
+from alphapose_ros.base.records import ImageArray, Intrinsics
 from alphapose_ros.io.image_header import check_promise
-
-ImageArray = NDArray[np.uint8]
 
 # Encoding -> bytes per pixel and which of them are red, green and blue.
 _CHANNELS: Mapping[str, tuple[int, tuple[int, int, int]]] = {
@@ -87,7 +84,7 @@ def _to_rgb(pixels: ImageArray, order: tuple[int, int, int]) -> ImageArray:
     if pixels.shape[2] == 3 and order == (0, 1, 2):
         return pixels
     out = np.empty((*pixels.shape[:2], 3), np.uint8)
-    cv2 = _opencv()
+    cv2 = opencv()
     if cv2 is not None:  # many times as fast
         pairs = [number for target, source in enumerate(order) for number in (source, target)]
         cv2.mixChannels([np.ascontiguousarray(pixels)], [out], pairs)
@@ -95,15 +92,6 @@ def _to_rgb(pixels: ImageArray, order: tuple[int, int, int]) -> ImageArray:
     for target, source in enumerate(order):
         out[..., target] = pixels[..., source]
     return out
-
-
-@cache
-def _opencv() -> ModuleType | None:
-    try:
-        import cv2
-    except ImportError:
-        return None
-    return cv2
 
 
 def decode_depth(message: Any) -> NDArray[np.float32]:
@@ -163,8 +151,7 @@ def _decode_compressed(message: Any) -> ImageArray:
             f"damaged compressed image ({message.format!r}): none can be read in {data.size} bytes"
         )
     _check_size(*image.shape[:2])
-    rgb: ImageArray = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    return rgb
+    return red_blue_swapped(image)
 
 
 def _bytes(data: Any) -> NDArray[np.uint8]:
@@ -191,7 +178,7 @@ def image_message(image: ImageArray, classes: Any, header: Any, encoding: str = 
     """
     if encoding not in ("rgb8", "bgr8"):
         raise InputError(f"expected encoding rgb8 or bgr8, got {encoding!r}")
-    pixels = image if encoding == "rgb8" else image[..., ::-1]
+    pixels = image if encoding == "rgb8" else red_blue_swapped(image)
     height, width = image.shape[:2]
     return classes.Image(
         header=header,
@@ -206,7 +193,7 @@ def image_message(image: ImageArray, classes: Any, header: Any, encoding: str = 
 def compressed_message(image: ImageArray, classes: Any, header: Any, quality: int = 90) -> Any:
     """A ``CompressedImage`` in JPEG of (H, W, 3) uint8 RGB."""
     cv2 = require("cv2", needed_for="compressing images", install="pip install opencv-python")
-    bgr = np.ascontiguousarray(image[..., ::-1])
+    bgr = red_blue_swapped(image)
     _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return classes.CompressedImage(
         header=header, format="rgb8; jpeg compressed bgr8", data=classes.sequence(data)

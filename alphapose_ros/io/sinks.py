@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from alphapose_ros.base.boxes import xyxy_to_xywh
+from alphapose_ros.base.channels import red_blue_swapped
 from alphapose_ros.base.errors import InputError, SourceError, require
 from alphapose_ros.base.records import FrameResult, ImageArray, TrackState
 from alphapose_ros.io.closing import Closing
@@ -59,7 +60,7 @@ class VideoWriter(Closing):
             height, width = image.shape[:2]
             self._size_wh = (max(width // 2 * 2, 2), max(height // 2 * 2, 2))  # codecs halve both
             self._open()
-        self._writer.write(self._fitted(image)[:, :, ::-1].copy())
+        self._writer.write(red_blue_swapped(self._fitted(image)))
         self._frames += 1
 
     def _open(self) -> None:

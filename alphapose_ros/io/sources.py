@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from alphapose_ros.base.channels import red_blue_swapped
 from alphapose_ros.base.errors import SourceError, require
 from alphapose_ros.base.records import Frame, ImageArray
 from alphapose_ros.io.camera import CameraSource
@@ -98,7 +99,7 @@ def read_image(path: Path) -> ImageArray:
         raise SourceError(f"{path}: not a readable image ({error.err})") from error
     if image is None:
         raise SourceError(f"{path}: not a readable image ({data.size} bytes, damaged or unknown)")
-    return np.ascontiguousarray(image[:, :, ::-1])
+    return red_blue_swapped(image)
 
 
 class ImageSource(Source):
@@ -163,7 +164,7 @@ class VideoSource(Source):
             read_ns = round(self._capture.get(self._cv2.CAP_PROP_POS_MSEC) * 1e6)
             expected_ns = stamp_ns + round(1e9 / self.fps) if position else 0
             stamp_ns = read_ns if read_ns > stamp_ns else expected_ns
-            yield Frame(np.ascontiguousarray(image[:, :, ::-1]), stamp_ns, self.name, self.name)
+            yield Frame(red_blue_swapped(image), stamp_ns, self.name, self.name)
             position += 1
         self._check_end(position, stamp_ns)
 

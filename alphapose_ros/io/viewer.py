@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from alphapose_ros.base.channels import red_blue_swapped
 from alphapose_ros.base.errors import InputError, require
 from alphapose_ros.base.records import Frame, FrameResult, Spatial, Tracks, TrackState
 from alphapose_ros.base.skeletons import Skeleton
@@ -170,7 +171,7 @@ class ViewerStream(Closing):
         if find_spec("cv2") is None:
             return self._rr.Image(frame.image).compress(jpeg_quality=_JPEG_QUALITY)
         cv2 = require("cv2", needed_for="images", install=INSTALL_OPENCV)  # twice as fast
-        bgr = np.ascontiguousarray(frame.image[:, :, ::-1])
+        bgr = red_blue_swapped(frame.image)
         _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
         return self._rr.EncodedImage(contents=data.tobytes(), media_type="image/jpeg")
 

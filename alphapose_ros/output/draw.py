@@ -17,6 +17,8 @@ from alphapose_ros.base.records import FloatArray, FrameResult, ImageArray, Pose
 from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.output.palette import Color, edge_color, identity_color, joint_color
 
+Place = tuple[int, int]  # in sixteenths of a pixel
+
 _SUBPIXEL_BITS = 4  # OpenCV draws at 1/16 px
 _FINE_PARTS = ("face", "left_hand", "right_hand", "hand")
 _HEAD = ("nose", "_eye", "_ear", "head_top")
@@ -110,6 +112,11 @@ class _Painter:
         skeleton = poses.skeleton
         fine = _fine_joints(skeleton)
         shown = visible_joints(keypoints, scores, skeleton, self._style)
+        places = _fixed(np.where(shown[:, None], keypoints, 0))
+
+        def ends(edge: tuple[int, int]) -> list[Place]:
+            return [places[edge[0]], places[edge[1]]]
+
         wide = self._width(box)
         thin = max(round(wide / 3), 1)
         edges = [edge for edge in skeleton.edges if shown[edge[0]] and shown[edge[1]]]
@@ -117,30 +124,29 @@ class _Painter:
         head = _head_joints(skeleton)
         widths = [max(round(wide / 2), 1) if head[list(edge)].any() else wide for edge in bold]
         for edge, width in zip(bold, widths, strict=True):
-            self._line(keypoints[list(edge)], _OUTLINE, width + max(round(width / 2), 1))
+            self._line(ends(edge), _OUTLINE, width + max(round(width / 2), 1))
         for edge, width in zip(bold, widths, strict=True):
-            self._line(keypoints[list(edge)], edge_color(skeleton, edge), width)
+            self._line(ends(edge), edge_color(skeleton, edge), width)
         for edge in edges:
             if fine[edge[0]]:
-                self._line(keypoints[list(edge)], edge_color(skeleton, edge), thin)
+                self._line(ends(edge), edge_color(skeleton, edge), thin)
         for joint in np.flatnonzero(shown & ~fine):
             color = joint_color(skeleton, int(joint))
             radius = wide * (0.6 if head[joint] else 0.95)
-            self._dot(keypoints[joint], _OUTLINE, radius + 0.75)
-            self._dot(keypoints[joint], color, radius)
+            self._dot(places[joint], _OUTLINE, radius + 0.75)
+            self._dot(places[joint], color, radius)
 
     def _width(self, box: FloatArray) -> int:
         size = float(max(box[2] - box[0], box[3] - box[1]))
         return max(round(min(size / 85, 6 * self._unit)), 1)
 
-    def _line(self, ends: FloatArray, color: Color, width: int) -> None:
-        first, second = _fixed(ends)
+    def _line(self, ends: list[Place], color: Color, width: int) -> None:
+        first, second = ends
         self._cv2.line(self.canvas, first, second, color, width, self._cv2.LINE_AA, _SUBPIXEL_BITS)
 
-    def _dot(self, center: FloatArray, color: Color, radius: float) -> None:
-        (point,) = _fixed(center[None])
+    def _dot(self, center: Place, color: Color, radius: float) -> None:
         size = round(radius * (1 << _SUBPIXEL_BITS))
-        self._cv2.circle(self.canvas, point, size, color, -1, self._cv2.LINE_AA, _SUBPIXEL_BITS)
+        self._cv2.circle(self.canvas, center, size, color, -1, self._cv2.LINE_AA, _SUBPIXEL_BITS)
 
     def _corners(self, box: FloatArray, color: Color) -> None:
         x1, y1, x2, y2 = (float(value) for value in box)
@@ -148,7 +154,7 @@ class _Painter:
         width = max(round(2 * self._unit), 1)
         for x, y, dx, dy in ((x1, y1, 1, 1), (x2, y1, -1, 1), (x1, y2, 1, -1), (x2, y2, -1, -1)):
             for end in ((x + dx * arm, y), (x, y + dy * arm)):
-                ends = np.array([(x, y), end], np.float32)
+                ends = _fixed(np.array([(x, y), end], np.float32))
                 self._line(ends, _OUTLINE, width + 1)
                 self._line(ends, color, width)
 
@@ -198,6 +204,7 @@ def _head_joints(skeleton: Skeleton) -> NDArray[np.bool_]:
     return np.array([name.endswith(_HEAD) for name in skeleton.keypoint_names], bool)
 
 
-def _fixed(points: FloatArray) -> list[tuple[int, int]]:
+def _fixed(points: FloatArray) -> list[Place]:
+    """Points (N, 2) px -> as OpenCV takes fractions of them."""
     scaled = np.round(np.clip(points, -_LIMIT, _LIMIT) * (1 << _SUBPIXEL_BITS)).astype(int)
-    return [(int(x), int(y)) for x, y in scaled]
+    return [(x, y) for x, y in scaled.tolist()]
