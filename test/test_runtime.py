@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from alphapose_ros.models.export import GraphNames, onnx_bytes, with_metadata
 from alphapose_ros.runtime import factory
 from alphapose_ros.runtime.config import RuntimeOptions
 from alphapose_ros.runtime.factory import accelerate, choose_runtime, open_graph
-from alphapose_ros.runtime.onnx_model import OnnxModel
+from alphapose_ros.runtime.onnx_model import OnnxModel, SizeRange, _tensorrt
 from alphapose_ros.runtime.quantise import quantise
 from alphapose_ros.runtime.recording import recorded
 from alphapose_ros.runtime.torch_runner import TorchRunner
@@ -125,6 +126,30 @@ def test_automatic_choice_follows_what_is_installed(monkeypatch: pytest.MonkeyPa
 def test_impossible_choices_are_refused(options: RuntimeOptions, graph: bool, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         choose_runtime(options, graph=graph)
+
+
+def test_tensorrt_plans_for_every_size_that_comes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """There is no TensorRT here: what it is asked for is looked at."""
+    planned: list[dict[str, object]] = []
+
+    def opened(graph: object, options: RuntimeOptions, *, limits: dict[str, SizeRange]) -> None:
+        planned.append(_tensorrt(options, 0, limits))
+
+    monkeypatch.setattr(factory, "open_graph", opened)
+    monkeypatch.setenv("ALPHAPOSE_ROS_CACHE", str(tmp_path))
+    options = RuntimeOptions("tensorrt", device="cuda")
+    accelerate(Small(), torch.zeros(2, 3, 64, 32), options, NAMES, max_batch=16)
+    of_any_form = replace(NAMES, open_dims=NAMES.open_dims | {"x": {0: "N", 2: "H", 3: "W"}})
+    accelerate(Small(), torch.zeros(1, 3, 416, 416), options, of_any_form, max_batch=8)
+    shapes = [
+        [one[f"trt_profile_{key}_shapes"] for key in ("min", "opt", "max")] for one in planned
+    ]
+    assert shapes == [
+        ["x:1x3x64x32", "x:16x3x64x32", "x:16x3x64x32"],
+        ["x:1x3x32x32", "x:1x3x416x416", "x:8x3x416x416"],  # VGA is 320x416 in it
+    ]
 
 
 @pytest.mark.parametrize("name", GRAPHS)

@@ -23,6 +23,7 @@ from alphapose_ros.models.export import GraphNames
 from alphapose_ros.models.yolox_weights import load_yolox
 from alphapose_ros.registry.bundled import DETECTOR_NANO
 from alphapose_ros.registry.store import resolve
+from alphapose_ros.runtime.batching import CAMERAS
 from alphapose_ros.runtime.config import RuntimeOptions
 from alphapose_ros.runtime.factory import Runner, accelerate, choose_runtime
 from alphapose_ros.weights import load_tensors
@@ -102,7 +103,8 @@ def detector_network(config: DetectorConfig) -> nn.Module:
 def _running(config: DetectorConfig, options: RuntimeOptions) -> Runner:
     example = torch.zeros((1, 3, config.input_height, config.input_width))
     chosen = choose_runtime(options)
-    return accelerate(detector_network(config), example, chosen, DETECTOR_GRAPH)
+    network = detector_network(config)
+    return accelerate(network, example, chosen, DETECTOR_GRAPH, max_batch=CAMERAS)
 
 
 def _local_file(name: str) -> Path:

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from alphapose_ros.base.errors import InputError, WeightsError
 from alphapose_ros.models.export import METADATA
+from alphapose_ros.runtime.batching import CAMERAS
 from alphapose_ros.runtime.config import RuntimeOptions
 from alphapose_ros.runtime.factory import choose_runtime, open_graph
-from alphapose_ros.runtime.onnx_model import GraphValue, OnnxModel
+from alphapose_ros.runtime.onnx_model import GraphValue, OnnxModel, SizeRange
 
 STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32))
-MAX_BATCH = 8  # images per call, where a graph takes any number: TensorRT plans for them
 
 
 @dataclass(frozen=True)
@@ -146,11 +146,13 @@ class DetectorGraph:
         outputs = self._outputs(model)
         self.info = GraphInfo(model.name, self.input_hw, outputs, _classes(model))
         without_batch = max(len(out.shape) for out in outputs) < 3
-        self.batch = 1 if self._input.size("B") or without_batch else MAX_BATCH
+        self.batch = 1 if self._input.size("B") or without_batch else CAMERAS
         if not alone:
             most = {"B": self.batch, "C": 3, "H": self.input_hw[0], "W": self.input_hw[1]}
             limit = tuple(most[axis] for axis in self._input.axes)
-            self._run = open_graph(path, chosen, limits={model.inputs[0].name: limit})
+            self._run = open_graph(
+                path, chosen, limits={model.inputs[0].name: SizeRange.batches(limit)}
+            )
 
     def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
         """Run once, on at most ``batch`` images."""

@@ -15,7 +15,7 @@ from alphapose_ros.base.errors import InputError, WeightsError
 from alphapose_ros.models.export import METADATA
 from alphapose_ros.runtime.config import RuntimeOptions
 from alphapose_ros.runtime.factory import Runner, choose_runtime, open_graph
-from alphapose_ros.runtime.onnx_model import OnnxModel
+from alphapose_ros.runtime.onnx_model import OnnxModel, SizeRange
 
 
 class PoseGraph:
@@ -63,7 +63,9 @@ class PoseGraph:
         self._run: Runner = model
         if not alone:
             size = self.batch or max_batch, 3, *self.input_hw
-            self._run = open_graph(path, chosen, limits={model.inputs[0].name: size})
+            self._run = open_graph(
+                path, chosen, limits={model.inputs[0].name: SizeRange.batches(size)}
+            )
 
     def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
         """Run once; images are cast to the graph's own type."""

@@ -15,7 +15,7 @@ from alphapose_ros.base.errors import InputError
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-CAMERAS = 64  # images at once: more than one process serves
+CAMERAS = 8  # images at once through a detector: TensorRT plans for so many
 FIRST_WAIT_S, LONGEST_WAIT_S = 30.0, 900.0  # before more is tried again
 # PyTorch on a CPU, ONNX Runtime and NVIDIA's libraries have no error type of their own for it.
 _WORDS = (

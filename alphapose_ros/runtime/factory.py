@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.models.export import GraphNames, onnx_bytes
 from alphapose_ros.runtime.config import RuntimeOptions
-from alphapose_ros.runtime.onnx_model import OnnxModel
+from alphapose_ros.runtime.onnx_model import OnnxModel, SizeRange
 from alphapose_ros.runtime.openvino_model import OpenVinoModel
 from alphapose_ros.runtime.torch_runner import TorchRunner
 
 IN_TORCH = ("torch", "compile")
+_STRIDE = 32  # of the smallest side that a network takes
 Runner = Callable[[Tensor], tuple[Tensor, ...]]
 
 
@@ -77,14 +78,20 @@ def accelerate(
     if options.name in IN_TORCH:
         return TorchRunner(module, options)
     graph = onnx_bytes(module.eval().cpu(), example.cpu(), names)
-    return open_graph(graph, options, limits={names.inputs[0]: (max_batch, *example.shape[1:])})
+    most = max_batch, *example.shape[1:]
+    sizes = SizeRange.batches(most)
+    fluid = {axis for axis in names.open_dims.get(names.inputs[0], ()) if axis > 0}
+    if fluid:  # images of any form: one at a time is the rule
+        least = tuple(_STRIDE if axis in fluid else sizes.least[axis] for axis in range(len(most)))
+        sizes = SizeRange(least, (1, *most[1:]), most)
+    return open_graph(graph, options, limits={names.inputs[0]: sizes})
 
 
 def open_graph(
     graph: str | Path | bytes,
     options: RuntimeOptions,
     *,
-    limits: dict[str, tuple[int, ...]] | None = None,
+    limits: Mapping[str, SizeRange] | None = None,
 ) -> OnnxModel | OpenVinoModel:
     """An ONNX graph on the runtime of ``options`` (decided by :func:`choose_runtime`)."""
     if options.name == "openvino":

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,13 +42,27 @@ class GraphValue:
     dtype: torch.dtype
 
 
+@dataclass(frozen=True)
+class SizeRange:
+    """Sizes of an input: the smallest, the one to be fast at, the largest."""
+
+    least: tuple[int, ...]
+    usual: tuple[int, ...]
+    most: tuple[int, ...]
+
+    @classmethod
+    def batches(cls, most: tuple[int, ...]) -> SizeRange:
+        """From one row to as many as ``most`` has; all else is fixed."""
+        return cls((1, *most[1:]), most, most)
+
+
 class OnnxModel:
     """A graph, ready to run; outputs lie on the device of the inputs.
 
     Args:
         model: path of an .onnx file, or a serialised graph.
         options: device, threads, and ``tensorrt`` instead of CUDA's own kernels.
-        limits: per input, sizes that its open dimensions reach at most; TensorRT plans for them.
+        limits: per input, the sizes that will come; TensorRT plans for them.
 
     Raises:
         MissingDependencyError: onnxruntime is not installed.
@@ -60,7 +75,7 @@ class OnnxModel:
         model: str | Path | bytes,
         options: RuntimeOptions | None = None,
         *,
-        limits: dict[str, tuple[int, ...]] | None = None,
+        limits: Mapping[str, SizeRange] | None = None,
     ) -> None:
         options = options or RuntimeOptions()
         runtime = require("onnxruntime", needed_for="an ONNX model", install=_INSTALL)
@@ -148,7 +163,7 @@ def _value(model: str, value: Any) -> GraphValue:
 
 
 def _providers(
-    runtime: Any, options: RuntimeOptions, limits: dict[str, tuple[int, ...]]
+    runtime: Any, options: RuntimeOptions, limits: Mapping[str, SizeRange]
 ) -> list[Any]:
     if torch.device(options.device).type != "cuda":
         return ["CPUExecutionProvider"]
@@ -169,7 +184,7 @@ def _providers(
 
 
 def _tensorrt(
-    options: RuntimeOptions, index: int, limits: dict[str, tuple[int, ...]]
+    options: RuntimeOptions, index: int, limits: Mapping[str, SizeRange]
 ) -> dict[str, Any]:
     """Engines are planned once, which takes minutes, and kept in the cache folder."""
     engines = cache_dir() / "tensorrt"
@@ -181,14 +196,7 @@ def _tensorrt(
         "trt_engine_cache_enable": True,
         "trt_engine_cache_path": str(engines),
     }
-    if limits:
-        most = ",".join(f"{name}:{'x'.join(map(str, size))}" for name, size in limits.items())
-        least = ",".join(
-            f"{name}:{'x'.join(map(str, (1, *size[1:])))}" for name, size in limits.items()
-        )
-        found |= {
-            "trt_profile_min_shapes": least,
-            "trt_profile_opt_shapes": most,
-            "trt_profile_max_shapes": most,
-        }
+    for key, which in (("min", "least"), ("opt", "usual"), ("max", "most")) if limits else ():
+        sizes = {name: "x".join(map(str, getattr(size, which))) for name, size in limits.items()}
+        found[f"trt_profile_{key}_shapes"] = ",".join(f"{n}:{size}" for n, size in sizes.items())
     return found
