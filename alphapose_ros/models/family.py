@@ -78,7 +78,7 @@ def architecture_of(state: State) -> Architecture:
 
 def _builder(family: str) -> Callable[..., nn.Module]:
     if family == LIGHT:
-        from alphapose_ros.models.light import LightPose  # needs torchvision, the others do not
+        from alphapose_ros.models.light import LightPose
 
         return LightPose
     builders: dict[str, Callable[..., nn.Module]] = {

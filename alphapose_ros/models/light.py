@@ -3,8 +3,8 @@
 
 MobileNetV2 trunk (Sandler et al., CVPR 2018) with the feature-pyramid decoder of MoveNet
 (laterals from strides 4, 8 and 16, three upsampling steps) and a heatmap head at stride 4. The
-trunk has torchvision's module names; its stride-2 convolutions pad one pixel right and below, as
-TensorFlow's "SAME" does, because the published MoveNet weights were trained so.
+trunk's stride-2 convolutions pad one pixel right and below, as TensorFlow's "SAME" does, because
+the published MoveNet weights were trained so.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models import mobilenet_v2
+
+from alphapose_ros.models.mobilenet import mobilenet_v2
 
 _TOP_CHANNELS = 64
 _LATERALS = ((3, 24), (6, 32), (10, 64))  # trunk block, channels: strides 4, 8, 16
@@ -57,7 +58,7 @@ class LightPose(nn.Module):
 
     def __init__(self, num_joints: int, *, head_channels: int = 96) -> None:
         super().__init__()
-        self.features = mobilenet_v2(weights=None).features
+        self.features = mobilenet_v2()
         for module in self.features.modules():
             if isinstance(module, nn.Conv2d) and module.stride == (2, 2):
                 module.padding = (0, 0)
@@ -119,8 +120,10 @@ def fold_batch_norm(network: LightPose) -> LightPose:
 
 
 def _fuse(owner: nn.Module, conv: str, norm: str) -> None:
-    fused = torch.nn.utils.fuse_conv_bn_eval(
-        cast(nn.Conv2d, owner._modules[conv]), cast(nn.BatchNorm2d, owner._modules[norm])
-    )
-    owner._modules[conv] = fused
+    before = cast(nn.Conv2d, owner._modules[conv])
+    after = cast(nn.BatchNorm2d, owner._modules[norm])
+    if before.weight.is_meta:  # the form alone: PyTorch would import its compiler to calculate
+        before.bias = nn.Parameter(torch.empty(before.out_channels, device="meta"))
+    else:
+        owner._modules[conv] = torch.nn.utils.fuse_conv_bn_eval(before, after)
     owner._modules[norm] = nn.Identity()

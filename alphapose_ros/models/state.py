@@ -55,8 +55,22 @@ def fitted(build: Callable[[], Network], state: State) -> Network:
     counters = {k: torch.zeros(v.shape, dtype=v.dtype) for k, v in own.items() if k not in state}
     # Copied rather than assigned: that converts half precision, needs no torch of 2.1, and leaves
     # no parameter that is a window on the file.
-    network.to_empty(device="cpu").load_state_dict({**state, **counters})
+    _allocate(network)
+    network.load_state_dict({**state, **counters})
     return network.eval()
+
+
+def _allocate(network: nn.Module) -> None:
+    """Give every tensor of a network without memory its own on the CPU, with any values.
+
+    As ``to_empty`` does, for which PyTorch imports its symbolic algebra, a second at the start.
+    """
+    for module in network.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            filled = torch.empty(parameter.shape, dtype=parameter.dtype)
+            setattr(module, name, nn.Parameter(filled, parameter.requires_grad))
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            setattr(module, name, torch.empty(buffer.shape, dtype=buffer.dtype))
 
 
 def _differences(own: State, state: State) -> Iterable[str]:
