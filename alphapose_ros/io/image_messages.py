@@ -14,13 +14,13 @@ from alphapose_ros.base.errors import InputError, require
 from alphapose_ros.base.records import ImageArray, Intrinsics
 from alphapose_ros.io.image_header import check_promise
 
-# Encoding -> bytes per pixel and which of them are red, green and blue.
-_CHANNELS: Mapping[str, tuple[int, tuple[int, int, int]]] = {
-    "rgb8": (3, (0, 1, 2)),
-    "bgr8": (3, (2, 1, 0)),
-    "rgba8": (4, (0, 1, 2)),
-    "bgra8": (4, (2, 1, 0)),
-    "mono8": (1, (0, 0, 0)),
+# Encoding -> bytes per pixel, which of them are red, green and blue, OpenCV's name of the change.
+_CHANNELS: Mapping[str, tuple[int, tuple[int, int, int], str]] = {
+    "rgb8": (3, (0, 1, 2), ""),
+    "bgr8": (3, (2, 1, 0), "COLOR_BGR2RGB"),
+    "rgba8": (4, (0, 1, 2), "COLOR_RGBA2RGB"),
+    "bgra8": (4, (2, 1, 0), "COLOR_BGRA2RGB"),
+    "mono8": (1, (0, 0, 0), "COLOR_GRAY2RGB"),
 }
 ENCODINGS = tuple(_CHANNELS)
 _DEPTHS: Mapping[str, tuple[str, float]] = {
@@ -57,7 +57,7 @@ def checked_image(message: Any) -> Pixels:
     """
     if not hasattr(message, "encoding"):
         return lambda: _decode_compressed(message)
-    channels, order = _channels(message.encoding)
+    channels, order, change = _channels(message.encoding)
     height, width, step = int(message.height), int(message.width), int(message.step)
     _check_size(height, width)
     row = width * channels
@@ -76,19 +76,18 @@ def checked_image(message: Any) -> Pixels:
     pixels: ImageArray = np.ndarray(
         (height, width, channels), np.uint8, data, strides=(step, channels, 1)
     )
-    return lambda: _to_rgb(pixels, order)
+    return lambda: _to_rgb(pixels, order, change)
 
 
-def _to_rgb(pixels: ImageArray, order: tuple[int, int, int]) -> ImageArray:
+def _to_rgb(pixels: ImageArray, order: tuple[int, int, int], change: str) -> ImageArray:
     """The channels ``order`` of (H, W, C)."""
-    if pixels.shape[2] == 3 and order == (0, 1, 2):
+    if not change:
         return pixels
-    out = np.empty((*pixels.shape[:2], 3), np.uint8)
     cv2 = opencv()
     if cv2 is not None:  # many times as fast
-        pairs = [number for target, source in enumerate(order) for number in (source, target)]
-        cv2.mixChannels([np.ascontiguousarray(pixels)], [out], pairs)
-        return out
+        rgb: ImageArray = cv2.cvtColor(np.ascontiguousarray(pixels), getattr(cv2, change))
+        return rgb
+    out = np.empty((*pixels.shape[:2], 3), np.uint8)
     for target, source in enumerate(order):
         out[..., target] = pixels[..., source]
     return out
@@ -122,7 +121,7 @@ def decode_depth(message: Any) -> NDArray[np.float32]:
     return raw.astype(np.float32) * np.float32(scale) if scale != 1 else raw.astype(np.float32)
 
 
-def _channels(encoding: str) -> tuple[int, tuple[int, int, int]]:
+def _channels(encoding: str) -> tuple[int, tuple[int, int, int], str]:
     if encoding not in _CHANNELS:
         raise InputError(
             f"unknown encoding: expected one of {', '.join(ENCODINGS)}, got {encoding!r}"
