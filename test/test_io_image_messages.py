@@ -60,6 +60,34 @@ def test_every_encoding_and_padding(
         assert image[..., channel].tolist() == pixels[..., source].tolist()
 
 
+@pytest.mark.parametrize("padding", [0, 3])
+@pytest.mark.parametrize("encoding", ["yuyv", "yuv422_yuy2", "uyvy", "yuv422"])
+def test_luminance_and_colour_by_turns(encoding: str, padding: int) -> None:
+    """Two pixels share their colour, as BT.601 of studio range mixes it."""
+    y, u, v = 81, 90, 240  # red
+    pair = [y, u, y, v] if encoding in ("yuyv", "yuv422_yuy2") else [u, y, v, y]
+    pixels = np.tile(np.array(pair, np.uint8), (4, 3)).reshape(4, 6, 2)
+    image = decode_image(message(encoding, pixels, padding))
+    assert image.shape == (4, 6, 3)
+    assert np.abs(image.astype(int) - [255, 0, 0]).max() <= 2
+
+
+@pytest.mark.parametrize("name", ["rggb", "bggr", "gbrg", "grbg"])
+def test_bayer_patterns_name_their_first_two_rows(name: str) -> None:
+    colour = {"r": 200, "g": 120, "b": 40}
+    tile = np.array([colour[letter] for letter in name], np.uint8).reshape(2, 2)
+    pixels = np.tile(tile, (4, 5))[..., None]
+    image = decode_image(message(f"bayer_{name}8", pixels, 3))
+    assert image.shape == (8, 10, 3)
+    assert np.abs(image[2:-2, 2:-2].astype(int) - [200, 120, 40]).max() <= 1
+
+
+def test_what_only_opencv_reads_says_so_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_messages, "opencv", lambda: None)
+    with pytest.raises(InputError, match=r"yuyv: expected .* got 6x4 px and no OpenCV"):
+        decode_image(message("yuyv", np.zeros((4, 6, 2), np.uint8)))
+
+
 def test_rgb_is_not_copied() -> None:
     source = message("rgb8", np.zeros((4, 5, 3), np.uint8), padding=2)
     source.data = np.frombuffer(source.data, np.uint8).copy()
@@ -92,7 +120,12 @@ GOOD = {"encoding": "bgr8", "height": 4, "width": 6, "step": 18}
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"encoding": "bayer_rggb8"}, "unknown encoding: expected one of rgb8, .* 'bayer_rggb8'"),
+        (
+            {"encoding": "bayer_rggb16"},
+            "unknown encoding: expected one of rgb8, .* 'bayer_rggb16'",
+        ),
+        ({"encoding": "uyvy", "width": 5}, "uyvy: expected an even width and height.* got 5x4 px"),
+        ({"encoding": "bayer_bggr8", "height": 3}, "expected an even width and height"),
         ({"encoding": ""}, "unknown encoding"),
         ({"height": 0}, "got 6x0"),
         ({"width": 0}, "got 0x4"),

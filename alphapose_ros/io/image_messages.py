@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +14,33 @@ from alphapose_ros.base.errors import InputError, require
 from alphapose_ros.base.records import ImageArray, Intrinsics
 from alphapose_ros.io.image_header import check_promise
 
-# Encoding -> bytes per pixel, which of them are red, green and blue, OpenCV's name of the change.
-_CHANNELS: Mapping[str, tuple[int, tuple[int, int, int], str]] = {
-    "rgb8": (3, (0, 1, 2), ""),
-    "bgr8": (3, (2, 1, 0), "COLOR_BGR2RGB"),
-    "rgba8": (4, (0, 1, 2), "COLOR_RGBA2RGB"),
-    "bgra8": (4, (2, 1, 0), "COLOR_BGRA2RGB"),
-    "mono8": (1, (0, 0, 0), "COLOR_GRAY2RGB"),
+
+class _Encoding(NamedTuple):
+    """Bytes per pixel, OpenCV's name of the change to RGB, and which bytes are R, G and B."""
+
+    channels: int
+    change: str = ""
+    order: tuple[int, int, int] | None = None  # None: only OpenCV can tell
+
+
+_YUY2, _UYVY = (_Encoding(2, f"COLOR_YUV2RGB_{kind}") for kind in ("YUY2", "UYVY"))
+_ENCODINGS: Mapping[str, _Encoding] = {
+    "rgb8": _Encoding(3, "", (0, 1, 2)),
+    "bgr8": _Encoding(3, "COLOR_BGR2RGB", (2, 1, 0)),
+    "rgba8": _Encoding(4, "COLOR_RGBA2RGB", (0, 1, 2)),
+    "bgra8": _Encoding(4, "COLOR_BGRA2RGB", (2, 1, 0)),
+    "mono8": _Encoding(1, "COLOR_GRAY2RGB", (0, 0, 0)),
+    "yuv422_yuy2": _YUY2,
+    "yuyv": _YUY2,
+    "yuv422": _UYVY,
+    "uyvy": _UYVY,
+    # ROS names the first two rows, OpenCV the second pixels of the second and third.
+    "bayer_rggb8": _Encoding(1, "COLOR_BayerBG2RGB"),
+    "bayer_bggr8": _Encoding(1, "COLOR_BayerRG2RGB"),
+    "bayer_gbrg8": _Encoding(1, "COLOR_BayerGR2RGB"),
+    "bayer_grbg8": _Encoding(1, "COLOR_BayerGB2RGB"),
 }
-ENCODINGS = tuple(_CHANNELS)
+ENCODINGS = tuple(_ENCODINGS)
 _DEPTHS: Mapping[str, tuple[str, float]] = {
     "16UC1": ("u2", 1e-3),
     "mono16": ("u2", 1e-3),
@@ -57,7 +75,8 @@ def checked_image(message: Any) -> Pixels:
     """
     if not hasattr(message, "encoding"):
         return lambda: _decode_compressed(message)
-    channels, order, change = _channels(message.encoding)
+    encoding = _encoding(message.encoding)
+    channels = encoding.channels
     height, width, step = int(message.height), int(message.width), int(message.step)
     _check_size(height, width)
     row = width * channels
@@ -76,18 +95,23 @@ def checked_image(message: Any) -> Pixels:
     pixels: ImageArray = np.ndarray(
         (height, width, channels), np.uint8, data, strides=(step, channels, 1)
     )
-    return lambda: _to_rgb(pixels, order, change)
+    if encoding.order is None and (width % 2 or height % 2 or opencv() is None):
+        raise InputError(
+            f"{message.encoding}: expected an even width and height, and OpenCV to read it, got "
+            f"{width}x{height} px and {'OpenCV' if opencv() else 'no OpenCV'}"
+        )
+    return lambda: _to_rgb(pixels, encoding)
 
 
-def _to_rgb(pixels: ImageArray, order: tuple[int, int, int], change: str) -> ImageArray:
-    """The channels ``order`` of (H, W, C)."""
-    if not change:
+def _to_rgb(pixels: ImageArray, encoding: _Encoding) -> ImageArray:
+    """(H, W, C) -> (H, W, 3); the same memory where it is RGB."""
+    if not encoding.change:
         return pixels
     cv2 = opencv()
     if cv2 is not None:  # many times as fast
-        rgb: ImageArray = cv2.cvtColor(np.ascontiguousarray(pixels), getattr(cv2, change))
+        rgb: ImageArray = cv2.cvtColor(np.ascontiguousarray(pixels), getattr(cv2, encoding.change))
         return rgb
-    out = np.empty((*pixels.shape[:2], 3), np.uint8)
+    out, order = np.empty((*pixels.shape[:2], 3), np.uint8), encoding.order or (0, 1, 2)
     for target, source in enumerate(order):
         out[..., target] = pixels[..., source]
     return out
@@ -121,12 +145,12 @@ def decode_depth(message: Any) -> NDArray[np.float32]:
     return raw.astype(np.float32) * np.float32(scale) if scale != 1 else raw.astype(np.float32)
 
 
-def _channels(encoding: str) -> tuple[int, tuple[int, int, int], str]:
-    if encoding not in _CHANNELS:
+def _encoding(encoding: str) -> _Encoding:
+    if encoding not in _ENCODINGS:
         raise InputError(
             f"unknown encoding: expected one of {', '.join(ENCODINGS)}, got {encoding!r}"
         )
-    return _CHANNELS[encoding]
+    return _ENCODINGS[encoding]
 
 
 def _decode_compressed(message: Any) -> ImageArray:

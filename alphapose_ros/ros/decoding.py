@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images of every encoding: the common ones in NumPy, the rest by cv_bridge where it imports."""
+"""Images of every encoding: the common ones by ourselves, the rest by cv_bridge if it imports."""
 
 from __future__ import annotations
 
