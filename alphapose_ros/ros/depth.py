@@ -115,9 +115,10 @@ class DepthInput:
         begin = (
             stamp - reach if stamp_ns > reach.nanoseconds else Time(clock_type=stamp.clock_type)
         )
-        with self._cache.lock:
-            near = self._cache.getInterval(begin, stamp + reach)
-            self._cache.reached_back_to(stamp_ns)
+        cache = self._cache  # another one after clear() on the executor's thread
+        with cache.lock:
+            near = cache.getInterval(begin, stamp + reach)
+            cache.reached_back_to(stamp_ns)
         return min(near, key=lambda m: abs(stamp_of(m) - stamp_ns), default=None)
 
     def _on_depth(self, message: Any) -> None:
