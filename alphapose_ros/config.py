@@ -24,7 +24,7 @@ from alphapose_ros.base.settings import check_settings, setting, setting_of, unq
 from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.pose.nms_config import PoseNmsConfig
-from alphapose_ros.registry.catalogue import MODELS
+from alphapose_ros.registry.catalogue import MODELS, PRESET_SIZES
 from alphapose_ros.registry.catalogue import PRESETS as PRESET_MODELS
 from alphapose_ros.registry.spec import ModelSpec
 from alphapose_ros.reid.config import ReidConfig
@@ -42,9 +42,10 @@ class PipelineConfig:
     """Everything between an image and its people.
 
     Attributes:
-        preset: a set of models: nano (bundled), balanced or accurate (alphapose-ros models fetch
-            NAME brings them), in place of detector's name, weights, format and input size and of
-            pose's weights, format and decode; empty: these count.
+        preset: a set of models: nano or fast (bundled), balanced or accurate (alphapose-ros models
+            fetch NAME brings them), in place of detector's name, weights, format and input size
+            and of pose's weights, format and decode; empty: these count. fast is nano on fewer
+            pixels.
         device: auto (CUDA where there is one), cpu, cuda or cuda:N.
         runtime: what runs the networks: torch, compile (torch.compile, with CUDA graphs on a
             GPU), onnxruntime, tensorrt or openvino; auto: on a CPU onnxruntime, else openvino,
@@ -95,7 +96,16 @@ class PipelineConfig:
         if name not in PRESETS:
             raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
         detector, pose = (MODELS[model] for model in PRESET_MODELS[name])
-        return cls(detector=_detector_of(detector), pose=_pose_of(pose))
+        chosen = cls(detector=_detector_of(detector), pose=_pose_of(pose))
+        if name not in PRESET_SIZES:
+            return chosen
+        (height, width), crop_hw = PRESET_SIZES[name]
+        size = {"input_height": height, "input_width": width}
+        return dataclasses.replace(
+            chosen,
+            detector=dataclasses.replace(chosen.detector, **size),
+            pose=dataclasses.replace(chosen.pose, input_size="{}x{}".format(*crop_hw)),
+        )
 
     def resolved(self) -> PipelineConfig:
         """With the models of ``preset``, where one is named; all else stays as it is."""
@@ -106,7 +116,11 @@ class PipelineConfig:
             self,
             preset="",
             detector=_with_model(self.detector, chosen.detector, _DETECTOR_MODEL),
-            pose=_with_model(self.pose, chosen.pose, _POSE_MODEL),
+            pose=_with_model(
+                self.pose,
+                chosen.pose,
+                _POSE_MODEL if self.pose.input_size else (*_POSE_MODEL, "input_size"),
+            ),
         )
 
     def runtime_on(self, device: object) -> RuntimeOptions:

@@ -22,7 +22,7 @@ ARGUMENTS = {
     "camera_info": "its calibration; empty: camera_info beside the images",
     "depth": "its depth images, aligned with the images",
     "params_file": f"parameters; every key is explained in {CONFIG / 'pose.yaml'}",
-    "preset": "set of models that replaces the file's: nano, balanced or accurate",
+    "preset": "set of models that replaces the file's: nano, fast, balanced or accurate",
     "device": "auto, cpu, cuda, cuda:1",
     "image_transport": "raw or compressed",
     "target_frame": "TF frame of 3-D positions and markers",

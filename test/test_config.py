@@ -187,9 +187,13 @@ def test_a_preset_is_one_line_that_names_known_models(name: str) -> None:
     chosen = PipelineConfig(preset=name).resolved()
     detector, pose = PRESETS[name]
     assert chosen.detector.name == MODELS[detector].detector_name
-    assert (chosen.detector.input_height, chosen.detector.input_width) == MODELS[detector].input_hw
+    size_hw = (320, 320) if name == "fast" else MODELS[detector].input_hw
+    assert (chosen.detector.input_height, chosen.detector.input_width) == size_hw
     for weights, model in ((chosen.detector.weights, detector), (chosen.pose.weights, pose)):
         assert weights == ("" if MODELS[model].bundled else model)
+    assert chosen.pose.input_size == ("192x160" if name == "fast" else "")
+    own = PipelineConfig(preset=name, pose=PoseConfig(input_size="224x160")).resolved()
+    assert own.pose.input_size == "224x160"
 
 
 @pytest.mark.parametrize("name", PRESETS)

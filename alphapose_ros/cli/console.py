@@ -115,7 +115,8 @@ def add_pipeline_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--preset",
         metavar="NAME",
-        help="nano (bundled, the default), balanced or accurate (models fetch NAME brings them)",
+        help="nano (the default), fast (both bundled), balanced or accurate (models fetch brings "
+        "them)",
     )
     group.add_argument(
         "--params-file",

@@ -20,6 +20,11 @@ MODELS: dict[str, ModelSpec] = {
 # pairs, and at equal input DWPose-m is two points of AP above RTMW-m for half its work.
 PRESETS: dict[str, tuple[str, str]] = {
     "nano": (DETECTOR_NANO, POSE_NANO),
+    "fast": (DETECTOR_NANO, POSE_NANO),
     "balanced": ("yolox_m_human", "dwpose_m_wholebody133_256x192"),
     "accurate": ("yolox_x_human", "rtmw_l_wholebody133_384x288"),
+}
+# Height and width of a preset's inputs, detector and pose, where they are not the models' own.
+PRESET_SIZES: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
+    "fast": ((320, 320), (192, 160))
 }
