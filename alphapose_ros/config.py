@@ -100,12 +100,11 @@ class PipelineConfig:
         if name not in PRESET_SIZES:
             return chosen
         (height, width), crop_hw = PRESET_SIZES[name]
-        size = {"input_height": height, "input_width": width}
-        return dataclasses.replace(
-            chosen,
-            detector=dataclasses.replace(chosen.detector, **size),
-            pose=dataclasses.replace(chosen.pose, input_size="{}x{}".format(*crop_hw)),
+        detector_config = dataclasses.replace(
+            chosen.detector, input_height=height, input_width=width
         )
+        crops = dataclasses.replace(chosen.pose, input_size="{}x{}".format(*crop_hw))
+        return dataclasses.replace(chosen, detector=detector_config, pose=crops)
 
     def resolved(self) -> PipelineConfig:
         """With the models of ``preset``, where one is named; all else stays as it is."""
