@@ -8,7 +8,7 @@ people better (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -82,6 +82,7 @@ def blend(config: BlendConfig) -> Path:
         counters = {k: v for k, v in student.network.state_dict().items() if k not in mixed}
         mixed = counters | unfolded(mixed, student.network)
     out.parent.mkdir(parents=True, exist_ok=True)
+    student = replace(student, info=replace(student.info, untaught=student.untaught))
     return write_student(student, mixed, out)
 
 

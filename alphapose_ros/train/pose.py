@@ -83,7 +83,7 @@ def _train(config: PoseTrainConfig, skeleton: Skeleton, world: World) -> Path:
     network = student.network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     teacher = Teacher(config.distill, skeleton, world.device) if config.distill else None
     samples, taught = _samples(config, skeleton, world, teacher)
-    before = skeleton.keypoint_names if info.untaught is None else info.untaught
+    before = skeleton.keypoint_names if student.untaught is None else student.untaught
     info = replace(info, untaught=tuple(name for name in before if name not in taught))
     student = replace(student, info=info)
     optimizer = torch.optim.AdamW(_groups(student, config), weight_decay=config.weight_decay)

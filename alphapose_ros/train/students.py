@@ -47,15 +47,17 @@ class Student:
 
     Attributes:
         network: as it is trained, its norms in place.
-        info: what the finished file will say of it; ``untaught`` is None after a random start.
+        info: what the finished file will say of it; what it was not taught, only training knows.
         skeleton: of its maps.
         folded: whether its norms are still the identity and want the moments of real samples.
+        untaught: joints of which the start knows nothing; None: a random start, all of them.
     """
 
     network: nn.Module
     info: CheckpointInfo
     skeleton: Skeleton
     folded: bool = False
+    untaught: tuple[str, ...] | None = None
 
     def normalised(self, images: Tensor, device: torch.device) -> Tensor:
         """(B, h, w, 3) uint8 RGB -> (B, 3, h, w) float32 as the network takes it."""
@@ -145,14 +147,9 @@ def make_student(
     except RuntimeError as error:
         raise WeightsError(f"{path}: does not fit its network: {error}") from error
     described = _described(student, architecture, skeleton)
-    as_taught = replace(
-        described.info,
-        mean=info.mean,
-        std=info.std,
-        input_hw=info.input_hw,
-        untaught=tuple(name for name in skeleton.keypoint_names if name not in known),
-    )
-    return Student(student, as_taught, skeleton, folded)
+    as_taught = replace(described.info, mean=info.mean, std=info.std, input_hw=info.input_hw)
+    untaught = tuple(name for name in skeleton.keypoint_names if name not in known)
+    return Student(student, as_taught, skeleton, folded, untaught)
 
 
 def skeleton_of(init: str) -> Skeleton:
@@ -217,8 +214,7 @@ def _from_movenet(student: Student, init: str) -> Student:
     load_movenet(student.network, Path(init))  # type: ignore[arg-type]
     known = COCO17.keypoint_names
     untaught = tuple(name for name in student.skeleton.keypoint_names if name not in known)
-    info = replace(student.info, untaught=untaught)
-    return Student(student.network, info, student.skeleton, folded=True)
+    return Student(student.network, student.info, student.skeleton, True, untaught)
 
 
 def unfolded(state: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
