@@ -101,11 +101,11 @@ def ablate(config: AblationConfig) -> Path:
         training = replace(shared, out=str(folder / name), **change)
         made_with = deciding_options(training) | judged_by
         result = folder / name / "result.json"
-        _refuse_others(result, made_with)
-        if not result.is_file():
+        measures = _kept(result, made_with)
+        if measures is None:
             measures = _measured(config, training)
             write_json(result, {"measures": measures, "made_with": made_with})
-        rows.append((name, json.loads(result.read_text(encoding="utf-8"))["measures"]))
+        rows.append((name, measures))
     say(table([_row(name, found) for name, found in rows], ["variant", *_MEASURES]))
     target = folder / "ablation.md"
     lines = ["| variant | " + " | ".join(_MEASURES) + " |", "|---" * (len(_MEASURES) + 1) + "|"]
@@ -114,15 +114,22 @@ def ablate(config: AblationConfig) -> Path:
     return target
 
 
-def _refuse_others(result: Path, made_with: Mapping[str, Any]) -> None:
-    """Raise ConfigError where the file was made with other options than these."""
-    if result.is_file():
-        before = json.loads(result.read_text(encoding="utf-8")).get("made_with", {})
-        if not before:
-            raise ConfigError(f"{result}: does not say what made it: compare in another folder")
-        changed = changed_options(before, made_with, finished=True)
-        if changed:
-            raise ConfigError(f"{result}: made with {changed}: compare in another folder")
+def _kept(result: Path, made_with: Mapping[str, Any]) -> dict[str, float] | None:
+    """The measures in the file, None where there is none.
+
+    Raises:
+        ConfigError: it was made with other options than these.
+    """
+    if not result.is_file():
+        return None
+    content = json.loads(result.read_text(encoding="utf-8"))
+    if not content.get("made_with"):
+        raise ConfigError(f"{result}: does not say what made it: compare in another folder")
+    changed = changed_options(content["made_with"], made_with, finished=True)
+    if changed:
+        raise ConfigError(f"{result}: made with {changed}: compare in another folder")
+    measures: dict[str, float] = content["measures"]
+    return measures
 
 
 def _start(shared: PoseTrainConfig, path: Path) -> Path:

@@ -80,11 +80,11 @@ def run(args: argparse.Namespace) -> int:
     _check_output(args.format, output, images)
     found: list[tuple[Image, Poses]] = []
     pipeline = make_pipeline(args)
-    skeleton = _skeleton(args, pipeline.skeleton)
-    for image, poses in _estimate(args, images, pipeline):
+    skeleton, numbers = _skeleton(args, pipeline.skeleton), _numbers(images)
+    for image, poses in _estimate(args, images, numbers, pipeline):
         found.append((image, to_skeleton(poses, skeleton)))
     with signals_wait():
-        _write(args.format, output, found, _numbers(images))
+        _write(args.format, output, found, numbers)
     people = sum(len(poses) for _, poses in found)
     say(f"{people} people in {len(found)} images: {output}")
     return 0
@@ -131,13 +131,15 @@ def find(arguments: list[str]) -> list[Image]:
 
 
 def _estimate(
-    args: argparse.Namespace, images: list[Image], pipeline: PosePipeline
+    args: argparse.Namespace,
+    images: list[Image],
+    numbers: dict[str, int | str],
+    pipeline: PosePipeline,
 ) -> Iterator[tuple[Image, Poses]]:
     from alphapose_ros.cli.boxes import GivenBoxes
     from alphapose_ros.imaging import ImageBatch
 
     boxes = GivenBoxes(Path(args.boxes)) if args.boxes else None
-    numbers = _numbers(images)
     if boxes is not None and pipeline.estimator.finds_people:
         raise InputError(
             f"--boxes {args.boxes}: expected a pose network that takes boxes, got one that finds "
