@@ -12,7 +12,7 @@ from alphapose_ros.config import read_parameters
 from alphapose_ros.detection.replay import read_boxes
 from alphapose_ros.eval.track_files import read_json_lines
 
-DEEP = b"[" * 200_000
+DEEP = pytest.param(b"[" * 200_000, id="deep")  # no name of a test is that long
 PERSON = b'{"frame": 1, "people": [{"id": 1, "state": "tracked", "box": [0,0,1,1], "score": %s}]}'
 
 
