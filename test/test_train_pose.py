@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 from coco_scenes import coco_file, flat, person
-from torch import nn
+from torch import Tensor, nn
 
 from alphapose_ros.base.errors import ConfigError, WeightsError
 from alphapose_ros.base.skeletons import COCO17, HALPE136
 from alphapose_ros.data.augment import AugmentConfig
-from alphapose_ros.models.checkpoint import load_light_state
+from alphapose_ros.models.checkpoint import load_checkpoint, load_light_state
 from alphapose_ros.train import pose as training
 from alphapose_ros.train.board import CsvLog
 from alphapose_ros.train.loop import Run, RunOptions, TrainingDiverged, WeightAverage
@@ -22,7 +22,7 @@ from alphapose_ros.train.order import PositionSampler
 from alphapose_ros.train.pose import train_pose
 from alphapose_ros.train.pose_config import PoseTrainConfig
 from alphapose_ros.train.schedule import Schedule
-from alphapose_ros.train.students import make_student, write_student
+from alphapose_ros.train.students import Student, make_student, write_student
 from alphapose_ros.weights import load_tensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -278,6 +278,24 @@ def test_pieces_of_a_step_are_averaged(tmp_path: Path) -> None:
     torch.testing.assert_close(weights[1], weights[0])
 
 
+def test_sizes_take_turns_piece_by_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, ...]] = []
+    normalised = Student.normalised
+
+    def noted(student: Student, images: Tensor, device: torch.device) -> Tensor:
+        seen.append(tuple(images.shape[:3]))
+        return normalised(student, images, device)
+
+    monkeypatch.setattr(Student, "normalised", noted)
+    config = replace(
+        pose_config(tmp_path, "run"),
+        steps=3, accumulate=2, input_hw=(96, 64), other_sizes=["64x32", "32x64"],
+    )  # fmt: skip
+    path = train_pose(config)
+    assert seen == [(1, 96, 64), (1, 64, 32), (1, 32, 64)] * 2
+    assert load_checkpoint(path)[1].input_hw == (96, 64)
+
+
 def test_frozen_blocks_keep_their_weights(tmp_path: Path) -> None:
     config = pose_config(tmp_path, "run")
     student = make_student("", HALPE136)
@@ -314,6 +332,7 @@ def test_mistakes_in_the_configuration_are_named() -> None:
     wrong = {
         "steps": 0, "batch_size": 0, "save_every": 0, "log_every": 0, "accumulate": 0,
         "precision": "float8", "schedule": "linear", "cache": "disk", "input_hw": (100, 64),
+        "other_sizes": ["64x100"],
         "milestones": [3], "joint_starts": ["nose"], "learning_rate": 0.0,
     }  # fmt: skip
     for name, value in wrong.items():

@@ -7,14 +7,34 @@ of that size, and index k of a map stands for input pixel 4k.
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from alphapose_ros.base.errors import ConfigError
 
 FloatArray = NDArray[np.float32]
 
 INPUT_HW = (256, 192)
 STRIDE = 4
+SIDE_STEP = 32  # px; the strides of a network multiply to that
 PADDING = 1.25
+
+
+def parse_input_hw(text: str, name: str) -> tuple[int, int]:
+    """The size of a crop as a setting writes it, "224x160" -> height and width.
+
+    Raises:
+        ConfigError: ``name``'s text is no size, or not of multiples of 32.
+    """
+    found = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
+    sides = tuple(map(int, found.groups())) if found else ()
+    if not sides or any(side == 0 or side % SIDE_STEP for side in sides):
+        raise ConfigError(
+            f"{name}: expected height x width, multiples of {SIDE_STEP}, as 224x160, got {text!r}"
+        )
+    return sides[0], sides[1]
 
 
 def crop_boxes(

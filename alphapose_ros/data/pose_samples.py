@@ -81,6 +81,8 @@ class PoseSamples(Dataset[dict[str, Tensor]]):
         seed: another seed, another stream.
         hands: a hand-only set for pasting, of the same skeleton or of 21 points, or None.
         easy: whether an item also holds ``easy``, the image before it was spoilt.
+        sizes: height and width of the crops, in turn.
+        turn: crops of one size in a row.
         read: how an image's path becomes its RGB pixels, which are never written into.
 
     Item p is a dict: ``image`` (h, w, 3) uint8 RGB, ``points`` (K, 2) float32 in input pixels,
@@ -98,23 +100,24 @@ class PoseSamples(Dataset[dict[str, Tensor]]):
         *,
         seed: int,
         skeleton: Skeleton = HALPE136,
-        input_hw: tuple[int, int] = INPUT_HW,
+        sizes: Sequence[tuple[int, int]] = (INPUT_HW,),
+        turn: int = 1,
         hands: People | None = None,
         easy: bool = False,
         read: Callable[[Path], NDArray[np.uint8]] = read_image,
     ) -> None:
         self._sets = [people for people, _ in sets]
         extra = [people for people in (faces, hands) if people is not None]
-        sizes = [len(people) for people in (*self._sets, *extra)]
-        if not self._sets or 0 in sizes:
+        counts = [len(people) for people in (*self._sets, *extra)]
+        if not self._sets or 0 in counts:
             raise InputError(
-                f"training sets: expected people with usable keypoints in each, got {sizes}"
+                f"training sets: expected people with usable keypoints in each, got {counts}"
             )
         shares = np.array([ratio for _, ratio in sets])
         self._shares = shares / shares.sum()
         self._faces, self._hands, self._seed, self._read = faces, hands, seed, read
-        self._augment, self._skeleton, self._input_hw = augment, skeleton, input_hw
-        self._easy = easy
+        self._augment, self._skeleton, self._easy = augment, skeleton, easy
+        self._sizes, self._turn = sizes, turn
         fitted = augment.proposals
         self._proposals = ProposalModel.load(Path(fitted)) if fitted else ProposalModel.default()
 
@@ -123,9 +126,10 @@ class PoseSamples(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, position: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([self._seed, position])
+        input_hw = self._sizes[position // self._turn % len(self._sizes)]
         people = self._sets[int(rng.choice(len(self._sets), p=self._shares))]
         row = int(rng.integers(len(people)))
-        crop = self._crop(people, row, rng)
+        crop = self._crop(people, row, input_hw, rng)
         if part_alone(people.labels[row], self._skeleton) is None:
             crop = self._dressed(crop, people, rng)
         sample = {
@@ -135,14 +139,14 @@ class PoseSamples(Dataset[dict[str, Tensor]]):
         }
         return sample | {"easy": torch.from_numpy(crop.image)} if self._easy else sample
 
-    def _crop(self, people: People, row: int, rng: np.random.Generator) -> Crop:
+    def _crop(
+        self, people: People, row: int, input_hw: tuple[int, int], rng: np.random.Generator
+    ) -> Crop:
         image = self._read(people.images[people.image_rows[row]])
         box, points, labels = people.boxes[row], people.keypoints[row], people.labels[row]
         config, skeleton = self._augment, self._skeleton
         if part_alone(labels, skeleton) is not None:
-            scene = place_part(
-                image, points, labels, skeleton, self._proposals, rng, self._input_hw
-            )
+            scene = place_part(image, points, labels, skeleton, self._proposals, rng, input_hw)
             image, box, points = scene.image, scene.box, scene.points
         elif config.proposals:
             box = self._proposals.sample(box, points, labels, skeleton, rng)
@@ -150,7 +154,7 @@ class PoseSamples(Dataset[dict[str, Tensor]]):
             box = perturbed(box, (image.shape[0], image.shape[1]), rng)
         if config.proposals:
             config = replace(config, scale=0.0, shift=0.0)  # the box is a detector's already
-        return crop_person(image, box, points, labels, skeleton, config, rng, self._input_hw)
+        return crop_person(image, box, points, labels, skeleton, config, rng, input_hw)
 
     def _dressed(self, crop: Crop, people: People, rng: np.random.Generator) -> Crop:
         """The crop with parts of other sets and people put onto it."""
@@ -161,7 +165,8 @@ class PoseSamples(Dataset[dict[str, Tensor]]):
                 if rng.random() < self._augment.hand_probability:
                     crop = self._with_hand(crop, arm, rng)
         if rng.random() < self._augment.person_probability:
-            other = self._crop(people, int(rng.integers(len(people))), rng)
+            size = crop.image.shape[0], crop.image.shape[1]
+            other = self._crop(people, int(rng.integers(len(people))), size, rng)
             image = person_in_front(crop.image, other, self._skeleton, rng)
             crop = replace(crop, image=image)
         return crop

@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.base.affine import parse_input_hw
 from alphapose_ros.base.settings import check_settings, setting
 
 DECODERS = ("auto", "heatmap", "sikr", "combined")
-SIDE_STEP = 32  # px; the strides of a network multiply to that
 POSE_FORMATS = ("auto", "simcc", "heatmap", "rtmo", "decoded")
 OWN = -1.0  # of tail_cut and window: what the model was measured with
 
@@ -77,13 +75,4 @@ class PoseConfig:
         Raises:
             ConfigError: it is no size, or not of multiples of 32.
         """
-        if not self.input_size:
-            return None
-        found = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", self.input_size)
-        sides = tuple(map(int, found.groups())) if found else ()
-        if not sides or any(side == 0 or side % SIDE_STEP for side in sides):
-            raise ConfigError(
-                f"pose.input_size: expected height x width, multiples of {SIDE_STEP}, as 224x160, "
-                f"got {self.input_size!r}"
-            )
-        return sides[0], sides[1]
+        return parse_input_hw(self.input_size, "pose.input_size") if self.input_size else None

@@ -77,8 +77,7 @@ def train_pose(config: PoseTrainConfig, skeleton: Skeleton | None = None) -> Pat
 
 def _train(config: PoseTrainConfig, skeleton: Skeleton, world: World) -> Path:
     student = make_student(config.init, skeleton, config.network, config.given_starts)
-    input_hw = config.input_hw[0], config.input_hw[1]
-    info = replace(student.info, input_hw=input_hw, decode=_decode_of(config))
+    info = replace(student.info, input_hw=config.sizes[0], decode=_decode_of(config))
     student = replace(student, info=info)
     network = student.network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     teacher = Teacher(config.distill, skeleton, world.device) if config.distill else None
@@ -178,7 +177,8 @@ def _samples(
         ),
         seed=config.seed,
         skeleton=skeleton,
-        input_hw=(config.input_hw[0], config.input_hw[1]),
+        sizes=config.sizes,
+        turn=config.batch_size // config.accumulate,
         hands=hands,
         easy=bool(config.distill),
         **reading,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from alphapose_ros.base.affine import INPUT_HW
+from alphapose_ros.base.affine import INPUT_HW, SIDE_STEP, parse_input_hw
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.settings import check_settings, setting
 from alphapose_ros.data.feet import FeetSpec
@@ -44,6 +44,8 @@ class PoseTrainConfig(RunConfig):
             mirror partner's start, else from the mean of all maps; the log says which.
         joint_starts: JOINT=JOINT of ``init``, where names say too little.
         input_hw: height and width of a crop, multiples of 32.
+        other_sizes: crops of these sizes take turns with those of ``input_hw``, piece by piece,
+            each as 192x128: one network for several (``pose.input_size``).
         freeze: number of trunk blocks, from the input, that keep their weights.
         batch_size: crops per step, of all pieces and processes together.
         accumulate: pieces in which a step's crops pass the network, for little memory; the loss
@@ -76,6 +78,7 @@ class PoseTrainConfig(RunConfig):
     skeleton: str = "halpe136"
     joint_starts: list[str] = field(default_factory=list)
     input_hw: tuple[int, ...] = INPUT_HW
+    other_sizes: list[str] = field(default_factory=list)
     freeze: int = setting(0, low=0)
     batch_size: int = setting(32, low=1)
     accumulate: int = setting(1, low=1)
@@ -98,11 +101,22 @@ class PoseTrainConfig(RunConfig):
             raise ConfigError(f"feet: expected annotations that sets names, got {self.feet!r}")
         if self.pseudo and not self.teacher:
             raise ConfigError("pseudo: expected a teacher as well, got none")
-        if len(self.input_hw) != 2 or any(side < 32 or side % 32 for side in self.input_hw):
+        if len(self.input_hw) != 2 or any(side < 1 or side % SIDE_STEP for side in self.input_hw):
             raise ConfigError(
-                f"input_hw: expected height and width, multiples of 32, got {self.input_hw}"
+                f"input_hw: expected height and width, multiples of {SIDE_STEP}, "
+                f"got {self.input_hw}"
             )
-        _ = self.rates, self.given_starts  # refused here rather than after the data was read
+        _ = (
+            self.rates,
+            self.given_starts,
+            self.sizes,
+        )  # refused here rather than after the data was read
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Height and width of the crops of one piece after another, in turn."""
+        others = [parse_input_hw(text, "other_sizes") for text in self.other_sizes]
+        return [(self.input_hw[0], self.input_hw[1]), *others]
 
     @property
     def chosen_loss(self) -> PoseLossConfig:
