@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,6 +53,26 @@ def runner(name: str, **options: str) -> factory.Runner:
         pytest.importorskip("onnx", reason="RUNTIME NOT CHECKED: no onnx")
     chosen = choose_runtime(RuntimeOptions(name, **options))
     return accelerate(Small(), images(2), chosen, NAMES, max_batch=4)
+
+
+def test_a_signal_after_networks_that_are_gone_is_handled(tmp_path: Path) -> None:
+    """In a process of its own: it was a segmentation fault, Ctrl-C after a cleanup of the node."""
+    pytest.importorskip("openvino", reason="RUNTIME NOT CHECKED: no openvino")
+    (tmp_path / "small.onnx").write_bytes(onnx_bytes(Small(), images(2), NAMES))
+    code = (
+        "import signal\n"
+        "from alphapose_ros.runtime.openvino_model import OpenVinoModel\n"
+        "models = [OpenVinoModel('small.onnx') for _ in range(3)]\n"
+        "while models:\n"
+        "    del models[0]  # in the order in which they were made\n"
+        "signal.signal(signal.SIGINT, lambda *_: print('handled'))\n"
+        "signal.raise_signal(signal.SIGINT)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
 
 
 @pytest.mark.parametrize("name", ["torch", *GRAPHS])

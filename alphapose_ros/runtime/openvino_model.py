@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from alphapose_ros.base.errors import InputError, WeightsError, require
 from alphapose_ros.runtime.config import RuntimeOptions
 
+_INSTALL = "pip install openvino onnx"
 _HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 
 
@@ -30,15 +32,11 @@ class OpenVinoModel:
 
     def __init__(self, model: str | Path | bytes, options: RuntimeOptions | None = None) -> None:
         options = options or RuntimeOptions()
-        openvino = require(
-            "openvino",
-            needed_for="the runtime openvino",
-            install="pip install openvino onnx",
-        )
+        require("openvino", needed_for="the runtime openvino", install=_INSTALL)
         self.name = "an exported graph" if isinstance(model, bytes) else str(model)
         if not isinstance(model, bytes) and not Path(model).is_file():
             raise WeightsError(f"{model}: expected an ONNX file, there is none")
-        core = openvino.Core()
+        core = _core()
         try:
             graph = core.read_model(model if isinstance(model, bytes) else str(model))
             self._compiled: Any = core.compile_model(
@@ -68,3 +66,14 @@ class OpenVinoModel:
             raise InputError(f"{self.name}: cannot run on {shapes}: {error}") from error
         # Copied: the next call writes into the same memory.
         return tuple(torch.from_numpy(np.array(found[port])) for port in self._compiled.outputs)
+
+
+@functools.cache
+def _core() -> Any:
+    """One for the whole process, never given back.
+
+    Each core's CPU plugin sets a signal stack for the thread that compiles, and its end puts back
+    the stack from before. Where two cores end in the order in which they began, the one that is
+    put back is gone, and the next signal that Python handles (Ctrl-C) is a segmentation fault.
+    """
+    return require("openvino", needed_for="the runtime openvino", install=_INSTALL).Core()
