@@ -91,6 +91,20 @@ def test_a_clock_that_jumped_is_followed_again():
     assert (answer.identity, len(gallery)) == (0, 1)
 
 
+@pytest.mark.parametrize("late_s", [-20, -4, -0.9, 0.9, 4, 20])
+def test_who_is_in_view_of_a_late_camera_is_not_given_away(late_s):
+    """The cameras began at one stamp; then one was held up, or its clock was set."""
+    gallery, (vector,) = Gallery(), clothes(1)
+    for owner in (FRONT, REAR):
+        gallery.note(owner, [], 0, CONFIG)
+    gallery.note(REAR, [], round((30 + late_s) * SECOND), CONFIG)
+    for image in range(60):
+        time_s = 30 + image / 10
+        gallery.note(FRONT, [(1, look_of(vector), 1.0)], round(time_s * SECOND), CONFIG)
+        (answer,) = ask(gallery, vector, time_s=time_s + late_s, owner=REAR)
+        assert answer.identity == 0
+
+
 def test_who_is_found_again_in_the_same_image_is_given_to_nobody():
     vectors = clothes(2)
     (taken,) = ask(lost_people(vectors), vectors[1])

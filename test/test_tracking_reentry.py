@@ -208,6 +208,22 @@ def test_whom_another_camera_has_found_is_not_waited_for(rng):
     assert a.ids.tolist() == [2]
 
 
+def test_one_image_that_comes_late_makes_no_second_person_of_one(rng):
+    """The front camera is silent for longer than people are waited for; the rear one finds him."""
+    identities, gallery = IdentitySource(), Gallery()
+    limits = {"max_lost_s": 1.0, "confirm_s": 0.0, "confirm_hits": 1}
+    front, rear = (make_tracker(identities, gallery=gallery, **limits) for _ in range(2))
+    look = clothes(1)[0]
+    for t in seconds(0, 3):
+        front.update(scene([standing(0, 300)]), stamp(t), seen([look], rng, 0.2))
+        rear.update(scene([]), stamp(t))
+    for t in (3.9, 4.0, 4.1):
+        b = rear.update(scene([standing(2, 500)]), stamp(t), seen([look], rng, 0.2))
+    a = front.update(scene([standing(0, 300)]), stamp(3.7), seen([look], rng, 0.2))
+    assert b.ids.tolist() == [1]
+    assert 1 not in a.ids
+
+
 def test_confidence_falls_when_another_wears_the_number_and_recovers_with_its_owner():
     looks = clothes(2)
     tracker = make_tracker(appearance_veto=0.0, appearance_similarity=0.5)

@@ -57,9 +57,9 @@ class _Known:
     confidence: float
     visible: bool = True  # in the newest image of the owner
 
-    def unseen_s(self, stamp_ns: int) -> float:
-        """Seconds between two stamps; cameras' clocks may differ a little, either way."""
-        return abs(stamp_ns - self.seen_ns) / 1e9
+    def unseen_s(self, now_ns: int) -> float:
+        """Seconds since then, by the gallery's clock."""
+        return (now_ns - self.seen_ns) / 1e9
 
 
 class Gallery:
@@ -69,7 +69,8 @@ class Gallery:
     takes a person whom it is about to find again.
 
     Time is that of the stamps, but cameras' clocks may lie apart: what is heard from one for the
-    first time is taken to be of now, as is what lies half a minute behind the newest.
+    first time is taken to be of now, as is what lies half a minute behind the newest. Time never
+    goes back: a camera that is late shows its people now, or others would seem lost beside them.
     """
 
     def __init__(self) -> None:
@@ -172,15 +173,14 @@ class Gallery:
             self._known = {i: k for i, k in self._known.items() if k.owner is not owner}
 
     def _time(self, owner: object, stamp_ns: int) -> int:
-        """An owner's stamp on the gallery's clock, which it moves on."""
+        """The gallery's clock, moved on by an owner's stamp where that is ahead of it."""
         now_ns = stamp_ns if self._now_ns is None else self._now_ns
         apart_ns = stamp_ns + self._shifts.get(owner, 0) - now_ns
         strange = owner not in self._shifts and abs(apart_ns) > _APART_S * 1e9
         if strange or apart_ns < -_BEHIND_S * 1e9:
             self._shifts[owner] = now_ns - stamp_ns
-        time_ns = stamp_ns + self._shifts.setdefault(owner, 0)
-        self._now_ns = max(now_ns, time_ns)
-        return time_ns
+        self._now_ns = max(now_ns, stamp_ns + self._shifts.setdefault(owner, 0))
+        return self._now_ns
 
     def _give(self, person: _Known, owner: object, look: Look, stamp_ns: int) -> None:
         person.look.absorb(look)

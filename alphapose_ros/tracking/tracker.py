@@ -148,8 +148,8 @@ class Tracker:
         self._motion = self._predicted(stamp_ns)
         self._stamp_ns = stamp_ns
         overdue_s = self.config.max_lost_s
-        lost = [p for p in self._people if p.state == TrackState.LOST and len(p.look.weights)]
-        gone = self.gallery.gone(self._key, [p.identity for p in lost])
+        known = [p.identity for p in self._people if p.identity and len(p.look.weights)]
+        gone = self.gallery.gone(self._key, known)
         self._keep(
             [
                 p.since_seen_s(stamp_ns) <= overdue_s and p.identity not in gone
