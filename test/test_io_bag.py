@@ -129,7 +129,7 @@ def test_cameras_raw_and_compressed_are_read_and_twins_and_depth_left_out(tmp_pa
             ("/front/image_raw/compressed", jpeg(10 * S), S),
             ("/rear/image/compressed", jpeg(11 * S), 2 * S),
             ("/depth/image_raw", raw_image(11 * S, encoding="16UC1"), 3 * S),
-            ("/front/image_raw", raw_image(0), 4 * S),
+            ("/front/image_raw", raw_image(0), 12 * S),
         ],
     )
     with BagSource(path) as source:
@@ -138,7 +138,7 @@ def test_cameras_raw_and_compressed_are_read_and_twins_and_depth_left_out(tmp_pa
     assert [(f.camera, f.stamp_ns, f.size_hw) for f in frames] == [
         ("front/image_raw", 10 * S, (4, 6)),
         ("rear/image/compressed", 11 * S, (8, 8)),
-        ("front/image_raw", 4 * S, (4, 6)),  # a zero stamp becomes the time of recording
+        ("front/image_raw", 12 * S, (4, 6)),  # a zero stamp becomes the time of recording
     ]
     assert frames[0].frame_id == "optical"
     with BagSource(path, topic="front/image_raw/compressed") as source:
@@ -168,6 +168,18 @@ def test_undecodable_images_are_counted(tmp_path: Path) -> None:
     write(path, [("/image", raw_image(S, encoding="yuv17"), S)])
     with pytest.raises(SourceError, match="no image could be decoded"):
         list(BagSource(path))
+
+
+def test_images_whose_stamp_does_not_advance_are_counted(tmp_path: Path) -> None:
+    """Repeated, late, and recorded a second time; each camera has a clock of its own."""
+    path = tmp_path / "a.mcap"
+    stamps = [5, 6, 6, 4, 7, 5, 6, 7, 8]
+    images = [("/front", raw_image(s * S), k * S) for k, s in enumerate(stamps, start=1)]
+    write(path, [*images, ("/rear", raw_image(2 * S), 10 * S)])
+    with BagSource(path) as source:
+        found = [(frame.camera, frame.stamp_ns // S) for frame in source]
+    assert found == [*(("front", s) for s in (5, 6, 7, 8)), ("rear", 2)]
+    assert source.problems == ["5 of 10 images skipped: their stamps do not advance"]
 
 
 def test_a_bag_without_images_is_an_error(tmp_path: Path) -> None:

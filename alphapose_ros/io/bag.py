@@ -31,7 +31,9 @@ class BagSource(Source):
 
     Stamps are the messages' headers; a zero stamp becomes the time of recording. Without
     ``topic`` every camera in the bag is read: depth is left out, and so is the compressed twin of
-    a raw topic. A bag whose recorder was killed gives what is whole in it, and then raises.
+    a raw topic. An image whose stamp does not lie after those of its camera's images before is
+    left out and counted. A bag whose recorder was killed gives what is whole in it, and then
+    raises.
 
     Raises:
         SourceError: not a bag, damaged, without images or without ``topic``.
@@ -65,7 +67,8 @@ class BagSource(Source):
     def __iter__(self) -> Iterator[Frame]:
         from alphapose_ros.io.image_messages import decode_image
 
-        read, refused = 0, []
+        read, late, refused = 0, 0, []
+        newest_ns: dict[str, int] = {}
         for raw in self._reader.messages(self._topics):
             if raw.msgtype not in (_IMAGE, _COMPRESSED):
                 continue
@@ -77,9 +80,15 @@ class BagSource(Source):
                 refused.append(f"{raw.topic}: {error}")
                 continue
             header = message.header
-            stamp_ns = int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
+            stamp_ns = int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec) or raw.stamp_ns
             camera = raw.topic.strip("/")
-            yield Frame(image, stamp_ns or raw.stamp_ns, camera, header.frame_id)
+            if stamp_ns <= newest_ns.get(camera, -1):
+                late += 1
+                continue
+            newest_ns[camera] = stamp_ns
+            yield Frame(image, stamp_ns, camera, header.frame_id)
+        if late:
+            self.problems.append(f"{late} of {read} images skipped: their stamps do not advance")
         if refused and len(refused) == read:
             raise SourceError(f"{self._path}: no image could be decoded; {refused[0]}")
         if refused:
