@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.records import (
     Appearance,
     Detections,
@@ -23,6 +24,7 @@ from alphapose_ros.base.records import (
 )
 from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.config import PipelineConfig
+from alphapose_ros.detection.config import REPLAY
 from alphapose_ros.detection.factory import create_detector
 from alphapose_ros.detection.nobody import NoDetector
 from alphapose_ros.detection.protocol import Detector
@@ -50,7 +52,7 @@ class PosePipeline:
         config: everything that can be chosen.
 
     Raises:
-        ConfigError: the device is not there.
+        ConfigError: the device is not there, or parts do not go together.
         WeightsError: a weight file is missing or damaged.
     """
 
@@ -60,16 +62,20 @@ class PosePipeline:
         self.device = choose_device(config.device)
         runtime = prepared_runtime(config, self.device)
         self.estimator = create_estimator(config.pose, self.device, runtime)
-        self.detector: Detector = (
-            NoDetector()  # the network finds the people itself
-            if self.estimator.finds_people
-            else create_detector(config.detector, self.device, runtime)
-        )
+        self.detector = self._make_detector(config, runtime)
         self.nms = PoseNms(config.nms)
         self.embedder = create_embedder(config.reid, self.device, runtime)
-        if config.tracker.camera_motion:
-            CameraMotion()  # says now, not at the first image, that OpenCV is missing
         self.begin_again()
+
+    def _make_detector(self, config: PipelineConfig, runtime: RuntimeOptions) -> Detector:
+        if not self.estimator.finds_people:
+            return create_detector(config.detector, self.device, runtime)
+        if config.detector.name == REPLAY:
+            raise ConfigError(
+                f"detector.name: replay gives boxes to a pose network that takes some, got "
+                f"{config.pose.weights!r}, which finds the people itself"
+            )
+        return NoDetector()
 
     @classmethod
     def from_config(cls, config: PipelineConfig | Path | str) -> PosePipeline:
@@ -183,7 +189,7 @@ class PosePipeline:
         are left for the images that they belong to.
         """
         batch = ImageBatch.upload([np.zeros((*size_hw, 3), np.uint8)], self.device)
-        if self.config.detector.name != "replay":
+        if self.config.detector.name != REPLAY:
             self.detector(batch)
         height, width = size_hw
         whole = Detections(np.array([[0, 0, width, height]], np.float32), np.ones(1, np.float32))

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from alphapose_ros.base.errors import InputError
+from alphapose_ros.base.errors import ConfigError, InputError
 from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.detection.factory import create_detector
 from alphapose_ros.detection.replay import ReplayDetector, read_boxes
@@ -43,14 +43,34 @@ def test_images_are_answered_in_the_given_order_over_several_calls(tmp_path):
     assert len(second) == 0
     assert detector(batch(0)) == []
     assert len(detector(batch(1))[0]) == 2
-    with pytest.raises(InputError, match="3 images"):
+    with pytest.raises(InputError, match="more images"):
         detector(batch(1))
 
 
-def test_from_the_configuration(tmp_path):
-    path = file(tmp_path, ROWS)
+@pytest.mark.parametrize("first", [0, 1])
+def test_from_the_configuration_images_without_a_row_have_nobody(tmp_path, first):
+    rows = [row | {"image_id": row["image_id"] + first} for row in ROWS]
+    rows.append({"image_id": first, "bbox": [0, 0, 4, 4]})
+    path = file(tmp_path, rows)
     detector = create_detector(DetectorConfig(name="replay", weights=str(path)))
-    assert [len(found) for found in detector(batch(2))] == [2, 1]
+    assert [len(found) for found in detector(batch(10))] == [1, 0, 0, 1, 0, 0, 0, 2, 0, 0]
+
+
+def test_without_rows_nobody_is_anywhere(tmp_path):
+    detector = ReplayDetector(read_boxes(file(tmp_path, [])))
+    assert [len(found) for found in detector(batch(3))] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("image", ["a.png", -1, 1.5])
+def test_images_that_are_not_numbered_have_no_order(tmp_path, image):
+    path = file(tmp_path, [{"image_id": image, "bbox": [0, 0, 4, 4]}])
+    with pytest.raises(InputError, match=f"numbered from 0 or 1, got {image!r}"):
+        create_detector(DetectorConfig(name="replay", weights=str(path)))
+
+
+def test_replayed_boxes_are_of_every_image():
+    with pytest.raises(ConfigError, match=r"detector\.interval_s: expected 0"):
+        DetectorConfig(name="replay", weights="boxes.json", interval_s=0.5)
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,7 @@ def test_warming_up_runs_every_network_and_tells_nobody(pipeline, monkeypatch) -
 
 
 def test_warming_up_takes_no_replayed_boxes(tmp_path: Path, astronaut: Image) -> None:
-    (tmp_path / "boxes.json").write_text('[{"image_id": 7, "bbox": [100, 50, 300, 450]}]')
+    (tmp_path / "boxes.json").write_text('[{"image_id": 0, "bbox": [100, 50, 300, 450]}]')
     config = PipelineConfig(
         detector=DetectorConfig(name="replay", weights=str(tmp_path / "boxes.json")),
         reid=ReidConfig(enabled=False),

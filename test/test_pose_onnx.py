@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +30,13 @@ from alphapose_ros.base import keypoints
 from alphapose_ros.base.errors import ConfigError, WeightsError
 from alphapose_ros.base.records import Detections
 from alphapose_ros.base.skeletons import COCO17, HALPE136
+from alphapose_ros.config import PipelineConfig
 from alphapose_ros.data.people import People, read_people
+from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.eval.pose import estimate_people
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.models.export import GraphNames, onnx_bytes
+from alphapose_ros.pipeline import PosePipeline
 from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.pose.estimator import PoseEstimator
 from alphapose_ros.pose.factory import create_estimator
@@ -82,6 +86,10 @@ def test_rtmo_finds_people_itself(tmp_path: Path) -> None:
     estimator = create_estimator(PoseConfig(weights=path, skeleton="halpe136"))
     assert isinstance(estimator, OneStageEstimator)
     assert estimator.finds_people
+    replay = DetectorConfig(name="replay", weights="boxes.json")
+    config = PipelineConfig(pose=PoseConfig(weights=str(path)), detector=replay)
+    with pytest.raises(ConfigError, match="replay gives boxes to a pose network that takes some"):
+        PosePipeline(replace(config, device="cpu"))
     small = picture()[:150, :300]
     found = estimator(ImageBatch.upload([picture(), small]), [])
     assert [len(poses) for poses in found] == [1, 1]  # the copy and the improbable are gone

@@ -13,9 +13,10 @@ TORCHVISION_NAMES = (
     "fasterrcnn_mobilenet_v3", "fasterrcnn_resnet50", "retinanet_resnet50", "fcos_resnet50",
     "ssdlite320",
 )  # fmt: skip
+REPLAY = "replay"
 EFFICIENTDET_NAMES = tuple(f"efficientdet_d{size}" for size in range(8))
 DETECTOR_NAMES = (
-    "yolox", "yolov3", *TORCHVISION_NAMES, *EFFICIENTDET_NAMES, "onnx", "replay",
+    "yolox", "yolov3", *TORCHVISION_NAMES, *EFFICIENTDET_NAMES, "onnx", REPLAY,
 )  # fmt: skip
 ONNX_FORMATS = ("auto", "yolox", "yolov5", "yolov8", "end2end", "mmdeploy", "boxes_scores")
 STRIDE = 32
@@ -30,8 +31,8 @@ class DetectorConfig:
             fasterrcnn_resnet50, retinanet_resnet50, fcos_resnet50, ssdlite320, efficientdet_d0 to
             efficientdet_d7, onnx, replay, or the name of an installed package's detector.
         weights: file of weights or name of a known model (alphapose-ros models list); replay: a
-            file of COCO result rows; empty: the bundled YOLOX. A bare file name is also looked
-            for in torch's hub folder for torchvision's detectors.
+            file of COCO result rows, whose image_id counts the images; empty: the bundled YOLOX.
+            A bare file name is also looked for in torch's hub folder for torchvision's detectors.
         format: outputs of an ONNX file: auto (seen from their shapes), yolox, yolov5 (and YOLOv6,
             YOLOv7), yolov8 (and later), end2end (boxes suppressed in the graph), mmdeploy or
             boxes_scores.
@@ -58,6 +59,10 @@ class DetectorConfig:
 
     def __post_init__(self) -> None:
         check_settings(self, "detector")
+        if self.name == REPLAY and self.interval_s:
+            raise ConfigError(
+                f"detector.interval_s: expected 0 where boxes are replayed, got {self.interval_s}"
+            )
         if self.name not in DETECTOR_NAMES:
             plugin_named(self.name, DETECTOR_NAMES)
         for side in ("input_height", "input_width"):
@@ -68,4 +73,4 @@ class DetectorConfig:
     @property
     def in_torch(self) -> bool:
         """Whether PyTorch runs it, whatever runs the other networks; a plugin's may be."""
-        return self.name not in ("yolox", "yolov3", "onnx", "replay")
+        return self.name not in ("yolox", "yolov3", "onnx", REPLAY)

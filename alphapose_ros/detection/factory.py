@@ -9,7 +9,12 @@ import torch
 from torch import nn
 
 from alphapose_ros.base.errors import ConfigError, WeightsError
-from alphapose_ros.detection.config import DETECTOR_NAMES, EFFICIENTDET_NAMES, DetectorConfig
+from alphapose_ros.detection.config import (
+    DETECTOR_NAMES,
+    EFFICIENTDET_NAMES,
+    REPLAY,
+    DetectorConfig,
+)
 from alphapose_ros.detection.darknet import DarknetDetector
 from alphapose_ros.detection.efficientdet import EfficientDetDetector, build_efficientdet
 from alphapose_ros.detection.onnx import OnnxDetector
@@ -72,7 +77,7 @@ def create_detector(
         return YOLOXDetector(_running(config, options), config)
     if not config.weights:
         raise ConfigError(f"detector.weights: the detector {config.name!r} needs a file, got none")
-    if config.name == "replay":
+    if config.name == REPLAY:
         return ReplayDetector(read_boxes(config.weights))
     if config.name == "onnx":
         return OnnxDetector(

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -57,20 +58,36 @@ def read_boxes(path: str | Path) -> dict[ImageId, Detections]:
     }
 
 
+def counted(boxes: Mapping[ImageId, Detections]) -> Iterable[ImageId]:
+    """The numbers of a recording's images, from 0, or from 1 where no box is of image 0.
+
+    Images in which nobody was found have no row, so the rows alone are no order.
+
+    Raises:
+        InputError: an id is no such number.
+    """
+    for image in boxes:
+        if not isinstance(image, int) or image < 0:
+            raise InputError(
+                f"replayed boxes: expected images numbered from 0 or 1, got {image!r}"
+            )
+    return itertools.count(0 if 0 in boxes or not boxes else 1)
+
+
 class ReplayDetector:
     """Answers the images of a run in a known order with given boxes.
 
     Args:
         boxes: per image id its people; an id without an entry has nobody.
-        order: ids of the images that will come, in the order in which they will come.
+        order: ids of the images that will come, in the order in which they will come; None:
+            :func:`counted`.
     """
 
     def __init__(
-        self, boxes: Mapping[ImageId, Detections], order: Sequence[ImageId] | None = None
+        self, boxes: Mapping[ImageId, Detections], order: Iterable[ImageId] | None = None
     ) -> None:
         self._boxes = dict(boxes)
-        self._order = list(boxes) if order is None else list(order)
-        self._next = 0
+        self._order = iter(counted(boxes) if order is None else order)
 
     def reconfigure(self, config: DetectorConfig) -> None:
         """Given boxes know no thresholds."""
@@ -81,12 +98,9 @@ class ReplayDetector:
         Raises:
             InputError: more images came than were announced.
         """
-        images = self._order[self._next : self._next + len(batch)]
+        images = list(itertools.islice(self._order, len(batch)))
         if len(images) < len(batch):
-            raise InputError(
-                f"replayed boxes: expected {len(self._order)} images, got more than that"
-            )
-        self._next += len(batch)
+            raise InputError("replayed boxes: more images came than were announced")
         people = [self._boxes.get(image, Detections.empty()) for image in images]
         return [
             Detections(clip_boxes(found.boxes, size_hw), found.scores)
