@@ -76,6 +76,11 @@ class PipelineConfig:
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise ConfigError(f"device: expected {', '.join(DEVICES)}, got {self.device!r}")
         check_settings(self)
+        if self.detector.interval_s and self.tracker.camera_motion:
+            raise ConfigError(
+                "detector.interval_s: expected 0 with tracker.camera_motion: where people are "
+                "expected is not known before the camera's motion is"
+            )
 
     @classmethod
     def from_file(cls, path: Path) -> PipelineConfig:

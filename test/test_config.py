@@ -15,6 +15,7 @@ from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.front.config import NodeConfig
 from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.registry.catalogue import MODELS, PRESETS
+from alphapose_ros.tracking.config import TrackerConfig
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,13 @@ def test_a_preset_is_one_line_that_names_known_models(name: str) -> None:
     assert chosen.pose.input_size == ("192x160" if name == "fast" else "")
     own = PipelineConfig(preset=name, pose=PoseConfig(input_size="224x160")).resolved()
     assert own.pose.input_size == "224x160"
+
+
+def test_people_are_not_expected_where_the_camera_turns_meanwhile() -> None:
+    with pytest.raises(ConfigError, match=r"detector\.interval_s: expected 0 with tracker"):
+        PipelineConfig(
+            detector=DetectorConfig(interval_s=0.5), tracker=TrackerConfig(camera_motion=True)
+        )
 
 
 @pytest.mark.parametrize("name", PRESETS)

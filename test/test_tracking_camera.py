@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tracking_scenes import figure, make_tracker, scene, stamp
 
-from alphapose_ros.base.errors import InputError, MissingDependencyError
+from alphapose_ros.base.errors import ConfigError, InputError, MissingDependencyError
 from alphapose_ros.tracking import camera_motion
 from alphapose_ros.tracking.camera_motion import CameraMotion
 from alphapose_ros.tracking.config import TrackerConfig
@@ -128,6 +128,9 @@ def test_without_opencv_the_error_says_what_to_do(monkeypatch):
     def absent(module, **kwargs):
         raise MissingDependencyError(f"{kwargs['needed_for']} needs {module}; {kwargs['install']}")
 
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"camera_motion: expected false while OpenCV"):
+        TrackerConfig(camera_motion=True)
     monkeypatch.setattr(camera_motion, "require", absent)
     with pytest.raises(MissingDependencyError, match=r"camera_motion needs cv2; .*headless"):
         CameraMotion()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 
 from alphapose_ros.base.errors import ConfigError
@@ -111,6 +112,9 @@ class TrackerConfig:
         self._check("box_weight", self.box_weight + self.pose_weight > 0, "a weight > 0 somewhere")
         self._check("low_score", self.low_score <= self.high_score, "at most high_score")
         self._check("start_score", self.start_score >= self.high_score, "at least high_score")
+        # Said here, so that nobody turns it on live and loses every image after that.
+        usable = not self.camera_motion or importlib.util.find_spec("cv2") is not None
+        self._check("camera_motion", usable, "false while OpenCV (cv2) is not installed")
 
     def _check(self, name: str, good: bool, expected: str) -> None:
         if not good:
