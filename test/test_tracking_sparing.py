@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is spared: embeddings of people who walk alone, and the detector between its images."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tracking_scenes import SECOND, clothes, figure, make_tracker, scene, seen, stamp
 
+from alphapose_ros.base.custom_skeleton import make_skeleton
 from alphapose_ros.base.records import Appearance, Poses, TrackState
 from alphapose_ros.base.skeletons import COCO17
 from alphapose_ros.tracking.config import TrackerConfig
@@ -99,6 +102,26 @@ def test_a_detector_is_needed_when_somebody_was_just_lost():
     for i in range(2, 6):
         tracker.update(scene(people[:1]), stamp(last + i / 10))
     assert len(tracker.expectation(stamp(last + 0.6)).boxes) == 1  # not back so soon
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_people_of_few_joints_are_found_where_they_are_expected(count):
+    """A helmet may be all that a network of one's own knows."""
+    skeleton = make_skeleton({"name": "own", "keypoints": [f"part_{k}" for k in range(count)]})
+    tracker = make_tracker(skeleton=skeleton)
+
+    def helmets(x):
+        points = np.array([[[x + 20 + 7 * k, 110 + 30 * k] for k in range(count)]], np.float32)
+        box = np.array([[x, 100, x + 40, 200]], np.float32)
+        return Poses(points, np.full((1, count), 0.9), box, [0.9], [0], skeleton)
+
+    for i in range(10):
+        tracker.update(helmets(100.0), stamp(i / 10))
+    expected = tracker.expectation(stamp(1.0))
+    found = expected.found(replace(helmets(103.0), boxes=expected.boxes), tracker.config)
+    np.testing.assert_allclose(found.boxes, [[103, 100, 143, 200]], atol=1)
+    faint = replace(helmets(103.0), scores=np.full((1, count), 0.01, np.float32))
+    assert len(expected.found(faint, tracker.config)) == 0
 
 
 @given(st.floats(-15, 15), st.floats(-15, 15), st.floats(0.9, 1.1))

@@ -22,7 +22,7 @@ from alphapose_ros.tracking.tracklet import Tracklet, predicted_keypoints
 
 FloatArray = NDArray[np.float32]
 
-LEAST_JOINTS = 3  # that the pose before and the pose now must share
+LEAST_JOINTS = 3  # that the pose before and the pose now must share, where there are as many
 MOST_GROWTH = 1.25  # of a person's size since then
 FADED = 0.7  # share of its last confidence from which a pose is still somebody's
 
@@ -64,7 +64,8 @@ class Expectation:
         )
         was, confidence = pose_confidence(before), pose_confidence(now)
         least = np.minimum(FADED * was, config.start_pose_score)
-        kept = (shared.sum(1) >= LEAST_JOINTS) & (confidence >= least)
+        enough = shared.sum(1) >= min(LEAST_JOINTS, shared.shape[1])
+        kept = enough & (confidence >= least)
         return replace(poses, boxes=boxes)[kept]
 
 
@@ -110,7 +111,8 @@ def _moved(
         (share * (points - center[:, None]) ** 2).sum((1, 2))
         for points, center in ((before, center_before), (now, center_now))
     )
-    ratio = np.sqrt(spread_now / np.maximum(spread_before, 1e-6))
+    # A single joint has no spread and says nothing about size.
+    ratio = np.sqrt(np.maximum(spread_now, 1e-6) / np.maximum(spread_before, 1e-6))
     scale = np.clip(ratio, 1 / MOST_GROWTH, MOST_GROWTH)[:, None]
     center = center_now + (box_center(boxes) - center_before) * scale
     half = (boxes[:, 2:] - boxes[:, :2]) / 2 * scale
