@@ -55,6 +55,15 @@ def test_an_aspect_ratio_is_equal_within_a_percent() -> None:
     assert view(np.ones((480, 636))).at(np.array([[10.0, 10.0]])) == 1
 
 
+@pytest.mark.parametrize("min_depth", [0.0, 0.2])
+@pytest.mark.parametrize("hole", [0.0, -1.0])
+def test_a_hole_is_no_depth_of_zero(hole, min_depth) -> None:
+    """Whatever the least depth is: else people would stand where the camera is."""
+    config = SpatialConfig(min_depth=min_depth)
+    looked = DepthView(np.full((480, 640), hole, np.float32), CAMERA, config)
+    assert np.isnan(looked.at(np.array([[3.0, 3.0]])))
+
+
 @pytest.mark.parametrize("unknown", [np.nan, np.inf, -np.inf, 0.0, -1.0, 0.1, 10.1])
 def test_what_is_no_depth_is_unknown(unknown) -> None:
     assert np.isnan(view(np.full((480, 640), unknown)).at(np.array([[3.0, 3.0]])))

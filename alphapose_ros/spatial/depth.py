@@ -76,7 +76,7 @@ class DepthView:
     def _read(self, u: NDArray[np.intp], v: NDArray[np.intp]) -> NDArray[np.float32]:
         """Depths at columns and rows, that are broadcast; NaN where unknown."""
         found = self._flat[np.maximum(v, 0) * self._size_hw[1] + np.maximum(u, 0)]
-        good = (found >= self._config.min_depth) & (found <= self._config.max_depth)
+        good = (found > 0) & (found >= self._config.min_depth) & (found <= self._config.max_depth)
         return np.where(good & (u >= 0) & (v >= 0), found, np.float32(np.nan))
 
     def foreground(self, pixels: FloatArray, radius: FloatArray) -> FloatArray:
