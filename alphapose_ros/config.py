@@ -11,7 +11,7 @@ import dataclasses
 import difflib
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,6 +35,9 @@ T = TypeVar("T")
 Section = TypeVar("Section", DetectorConfig, PoseConfig)
 DEVICES = ("auto", "cpu", "cuda", "cuda:N")
 PRESETS = tuple(PRESET_MODELS)
+NODE_NAME = "alphapose_ros"
+# What ROS itself and its diagnostics take from a parameter file.
+OF_ROS = ("use_sim_time", "qos_overrides", "start_type_description_service", "diagnostic_updater")
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,9 @@ class PipelineConfig:
 
     Attributes:
         preset: a set of models: nano or fast (bundled), balanced or accurate (alphapose-ros models
-            fetch NAME brings them), in place of detector's name, weights, format and input size
-            and of pose's weights, format and decode; empty: these count. fast is nano on fewer
-            pixels.
+            fetch NAME brings them, and they need ONNX Runtime), in place of detector's name,
+            weights, format and input size and of pose's weights, format and decode; empty: these
+            count. fast is nano on fewer pixels: it also sets pose.input_size, where that is empty.
         device: auto (CUDA where there is one), cpu, cuda or cuda:N.
         runtime: what runs the networks: torch, compile (torch.compile, with CUDA graphs on a
             GPU), onnxruntime, tensorrt or openvino; auto: on a CPU onnxruntime, else openvino,
@@ -156,13 +159,19 @@ def _pose_of(spec: ModelSpec) -> PoseConfig:
     return PoseConfig(weights="" if spec.bundled else spec.name)
 
 
-def read_parameters(path: Path) -> dict[str, Any]:
-    """The nested parameters of a ROS 2 parameter file; dotted keys are unfolded.
+def read_parameters(path: Path, node: str = NODE_NAME) -> dict[str, Any]:
+    """The nested parameters that a ROS 2 parameter file has for a node; dotted keys are unfolded.
 
-    Sections of several nodes are merged in the file's order.
+    A robot's file may serve all of its nodes: what counts are the sections for every node
+    (``/**``) and those of this one, merged in the file's order. A single section that is named
+    otherwise counts as well: it is of a node that will be called so.
+
+    Args:
+        path: of the file.
+        node: name of the node, its namespace left out.
 
     Raises:
-        ConfigError: missing, not YAML, or without a ``ros__parameters`` section.
+        ConfigError: missing, not YAML, or without a ``ros__parameters`` section for the node.
     """
     try:
         content = read_yaml(path.read_text(encoding="utf-8"))
@@ -170,12 +179,11 @@ def read_parameters(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot read parameters: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from error
-    out: dict[str, Any] = {}
-    sections = content.values() if isinstance(content, Mapping) else ()
-    found = [s["ros__parameters"] for s in sections if _has_parameters(s)]
-    if not found:
+    sections = list(_sections(content))
+    if not sections:
         raise ConfigError(f"{path}: expected '/**:' with 'ros__parameters:' below it")
-    for section in found:
+    out: dict[str, Any] = {}
+    for section in _of_node(sections, node, path):
         if section is not None and not isinstance(section, Mapping):
             raise ConfigError(f"{path}: ros__parameters: expected a mapping, got {section!r}")
         _merge(out, section or {})
@@ -183,10 +191,14 @@ def read_parameters(path: Path) -> dict[str, Any]:
 
 
 def split_parameters(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Parameters of the pipeline, and all the others, which a front must know."""
+    """Parameters of the pipeline, and the others, which a front must know.
+
+    What is of ROS itself, ``use_sim_time`` for instance, is in neither.
+    """
     names = {item.name for item in dataclasses.fields(PipelineConfig)}
     mine = {key: value for key, value in values.items() if key in names}
-    return mine, {key: value for key, value in values.items() if key not in names}
+    known = names.union(OF_ROS)
+    return mine, {key: value for key, value in values.items() if key not in known}
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -240,8 +252,28 @@ def _converted(kind: Any, value: Any, name: str) -> Any:
     return value
 
 
-def _has_parameters(section: Any) -> bool:
-    return isinstance(section, Mapping) and "ros__parameters" in section
+def _sections(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Name and parameters of each section; namespaces may be levels of their own."""
+    for key, value in content.items() if isinstance(content, Mapping) else ():
+        if key == "ros__parameters":
+            yield name, value
+        elif isinstance(value, Mapping):
+            yield from _sections(value, f"{name}/{key}".replace("//", "/"))
+
+
+def _of_node(sections: Sequence[tuple[str, Any]], node: str, path: Path) -> list[Any]:
+    """The parameters of the sections that are meant for a node of this name."""
+    named = {name for name, _ in sections if "*" not in name.rpartition("/")[2]}
+    mine = {name for name in named if name.rpartition("/")[2] == node}
+    if not mine and len(named) == 1:
+        mine = named
+    found = [values for name, values in sections if name not in named or name in mine]
+    if not found:
+        raise ConfigError(
+            f"{path}: expected a section for all nodes (/**) or for {node}, got those of "
+            f"{', '.join(sorted(name.lstrip('/') for name in named))}"
+        )
+    return found
 
 
 def _merge(target: dict[str, Any], source: Mapping[str, Any]) -> None:

@@ -120,7 +120,7 @@ def test_dotted_keys_equal_nested_ones(tmp_path: Path) -> None:
 def test_sections_of_several_nodes_merge_in_order(tmp_path: Path) -> None:
     text = (
         "/**:\n  ros__parameters:\n    device: cpu\n    pose: {tail_cut: 0.1, max_batch: 8}\n"
-        "pose_node:\n  ros__parameters:\n    pose.tail_cut: 0.2\n"
+        "alphapose_ros:\n  ros__parameters:\n    pose.tail_cut: 0.2\n"
         "other:\n  something: else\n"
         "empty:\n  ros__parameters:\n"
     )
@@ -128,8 +128,41 @@ def test_sections_of_several_nodes_merge_in_order(tmp_path: Path) -> None:
     assert found == {"device": "cpu", "pose": {"tail_cut": 0.2, "max_batch": 8}}
 
 
-def test_what_belongs_to_the_node_is_kept_apart() -> None:
-    mine, other = split_parameters({"device": "cpu", "image_transport": "raw", "pose": {}})
+ROBOT = """
+/camera_driver:
+  ros__parameters: {frame_rate: 30}
+/front:
+  pose_front: {ros__parameters: {device: cpu}}
+/rear/pose_rear:
+  ros__parameters: {device: cuda}
+"""
+
+
+@pytest.mark.parametrize(("node", "device"), [("pose_front", "cpu"), ("pose_rear", "cuda")])
+def test_sections_of_other_nodes_are_theirs(tmp_path: Path, node: str, device: str) -> None:
+    path = written(tmp_path, ROBOT)
+    assert read_parameters(path, node) == {"device": device}
+    with pytest.raises(
+        ConfigError, match=r"for alphapose_ros, got those of camera_driver, front/"
+    ):
+        read_parameters(path)
+    shared = written(tmp_path, ROBOT + "/**:\n  ros__parameters: {threads: 1}\n")
+    assert read_parameters(shared, node) == {"device": device, "threads": 1}
+    assert read_parameters(shared) == {"threads": 1}
+
+
+def test_a_single_section_counts_whatever_its_name_is(tmp_path: Path) -> None:
+    path = written(tmp_path, "/front_pose:\n  ros__parameters: {device: cpu}\n")
+    assert read_parameters(path) == {"device": "cpu"}
+
+
+def test_what_belongs_to_the_node_or_to_ros_is_kept_apart() -> None:
+    mine, other = split_parameters(
+        {
+            "device": "cpu", "image_transport": "raw", "pose": {}, "use_sim_time": True,
+            "diagnostic_updater": {"period": 2.0},
+        }
+    )  # fmt: skip
     assert mine == {"device": "cpu", "pose": {}}
     assert other == {"image_transport": "raw"}
 

@@ -51,7 +51,10 @@ def register(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the chosen front until it is interrupted."""
+    from alphapose_ros.config import NODE_NAME
+
     remaps = parse_remaps(args.remaps)
+    args.node_name = remaps.get("__node", NODE_NAME)  # whose section of a file counts
     if choose_front(args.front) == "ros":
         from alphapose_ros.ros.main import run as run_ros
 

@@ -25,10 +25,19 @@ def load_config(args: argparse.Namespace) -> tuple[PipelineConfig, NodeConfig]:
     Raises:
         ConfigError: no such file or preset, an unknown key, a wrong type or value.
     """
-    from alphapose_ros.config import PipelineConfig, build, read_parameters, split_parameters
+    from alphapose_ros.config import (
+        NODE_NAME,
+        PipelineConfig,
+        build,
+        read_parameters,
+        split_parameters,
+    )
     from alphapose_ros.front.config import NodeConfig
 
-    values: dict[str, Any] = read_parameters(Path(args.params_file)) if args.params_file else {}
+    name = getattr(args, "node_name", NODE_NAME)
+    values: dict[str, Any] = {}
+    if args.params_file:
+        values = read_parameters(Path(args.params_file), name)
     ours, others = split_parameters(values)
     node = NodeConfig.from_parameters(others)
     config = build(PipelineConfig, ours)
