@@ -265,11 +265,14 @@ def test_auto_reliability_follows_the_publishers(domain: int, far: FarEnd) -> No
     poses = far.collect("/poses", POSES)
     with node_process(domain):
         wait_for(lambda: "Reliability.Reliable" in asked(), "a reliable subscription")
-        other = far.publisher("/image", IMAGE, "best_effort")
-        wait_for(lambda: other.matched, "best effort again")
-        wait_for(lambda: "BestEffort" in asked(), "best effort for both")
-        other.publish(far.image(10**9, 9))
-        wait_for(lambda: poses, "poses from the best effort camera")
+        with FarEnd(domain) as second:
+            other = second.publisher("/image", IMAGE, "best_effort")
+            second.start()
+            wait_for(lambda: other.matched, "best effort again")
+            wait_for(lambda: "BestEffort" in asked(), "best effort for both")
+            other.publish(far.image(10**9, 9))
+            wait_for(lambda: poses, "poses from the best effort camera")
+        wait_for(lambda: "Reliability.Reliable" in asked(), "reliable when that one has left")
 
 
 def test_markers_and_the_annotated_image_for_those_who_listen(domain: int, far: FarEnd) -> None:

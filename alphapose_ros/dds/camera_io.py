@@ -16,6 +16,7 @@ from alphapose_ros.front.topics import camera_info_topic, image_topic
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+CALM = 5  # looks at reliable publishers alone before reliable is asked for again
 _IMAGE_DEPTH = 8  # images the reader holds; all but the newest are skipped and counted
 
 
@@ -37,7 +38,7 @@ class CameraInput:
         submit: Callable[[LiveImage], None],
         reset: Callable[[str], None],
     ) -> None:
-        self.mixed_publishers = False  # one of them once offered best effort only
+        self.calm = CALM  # looks since a publisher offered best effort only
         self._types = participant.types
         self.topic = image_topic(config, camera, names)
         self._info_topic = camera_info_topic(config, camera, names)

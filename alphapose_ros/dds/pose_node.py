@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from alphapose_ros.base.records import Frame, FrameResult
-from alphapose_ros.dds.camera_io import CameraInput
+from alphapose_ros.dds.camera_io import CALM, CameraInput
 from alphapose_ros.dds.endpoints import Reliability
 from alphapose_ros.dds.environment import RosEnvironment
 from alphapose_ros.dds.names import NodeNames
@@ -125,7 +125,10 @@ class PoseNode:
         self._publish_diagnostics(health)
 
     def _follow_publishers(self, camera: CameraInput) -> None:
-        """``auto``: reliable as soon as all publishers offer it, best effort again when not."""
+        """``auto``: reliable as soon as all publishers offer it, best effort again when not.
+
+        Back to reliable only when all have offered it for a while: each change may cost an image.
+        """
         if self._config.reliability != "auto":
             return
         subscription = camera.subscription
@@ -134,9 +137,10 @@ class PoseNode:
         else:
             offers = subscription.offers
             all_reliable = bool(offers) and "best_effort" not in offers
-            wanted = "reliable" if all_reliable and not camera.mixed_publishers else "best_effort"
+            wanted = "reliable" if all_reliable and camera.calm >= CALM else "best_effort"
+            camera.calm = camera.calm + 1 if all_reliable else 0 if offers else CALM
         if wanted != subscription.reliability:
-            camera.mixed_publishers = wanted == "best_effort"
+            camera.calm = CALM if wanted == "reliable" else 0
             subscription.change(wanted)
             self._participant.announce()
 

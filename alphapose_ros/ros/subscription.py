@@ -3,7 +3,8 @@
 
 A reliable subscriber hears nothing from a best-effort publisher, and large images lose parts on a
 best-effort road; so it begins with best effort, which everyone matches, and turns to reliable once
-all publishers offer that.
+all publishers offer that. Where one came that does not, reliable is asked for again when all have
+offered it for a while.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ try:
     from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
 except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
+
+
+CALM = 5  # looks at reliable publishers alone before reliable is asked for again
 
 
 class AdaptiveSubscription:
@@ -49,7 +53,7 @@ class AdaptiveSubscription:
         self._node, self._kind, self._callback, self._depth = node, kind, callback, depth
         self.topic, self._wanted = topic, reliability
         self.refused = False  # a publisher offers less than was asked for
-        self._mixed = False  # one of them once offered best effort only
+        self._calm = CALM  # looks since a publisher offered best effort only
         self.reliability = "reliable" if self._begins_reliable() else "best_effort"
         self._subscription = self._create()
 
@@ -88,12 +92,14 @@ class AdaptiveSubscription:
             return
         offers = self.offers
         if "best_effort" in offers or (self.reliability == "reliable" and self.refused):
-            self._mixed = "best_effort" in offers
+            self._calm = 0
             self._change("best_effort")
-        elif offers and not self._mixed:
-            self._change("reliable")
         elif not offers:
-            self._mixed = False
+            self._calm = CALM
+        elif self._calm < CALM:
+            self._calm += 1
+        else:
+            self._change("reliable")
 
     def destroy(self) -> None:
         """Stop listening."""
