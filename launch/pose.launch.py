@@ -9,10 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.substitutions import FindPackagePrefix
 
 # launch/ and config/ lie side by side, in the source tree and in share/alphapose_ros.
 CONFIG = Path(__file__).parents[1] / "config"
@@ -34,7 +35,7 @@ ARGUMENTS = {
     "namespace": "put before every relative topic",
     "name": "of the node",
     "log_level": "debug, info, warn or error",
-    "rviz": "true: RViz with markers and the annotated image",
+    "rviz": "true: RViz, where it is installed, with markers and the annotated image",
 }
 DEFAULTS = {"name": "alphapose_ros", "log_level": "info", "rviz": "false"}
 TOPICS = ("image", "camera_info", "depth")
@@ -51,7 +52,7 @@ PARAMETERS = {  # and their types
 }
 
 
-def start(context: LaunchContext) -> list[Node]:
+def start(context: LaunchContext) -> list[Node | LogInfo]:
     """The node, and RViz if wanted."""
     given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     parameters: list[object] = [given["params_file"]] if given["params_file"] else []
@@ -75,11 +76,18 @@ def start(context: LaunchContext) -> list[Node]:
     )
     if given["rviz"].lower() not in ("true", "1", "yes"):
         return [node]
-    return [node, rviz(given)]
+    return [node, rviz(context, given)]
 
 
-def rviz(given: dict[str, str]) -> Node:
-    """RViz on the node's topics."""
+def rviz(context: LaunchContext, given: dict[str, str]) -> Node | LogInfo:
+    """RViz on the node's topics; where it is not installed, a line that says so."""
+    try:
+        FindPackagePrefix("rviz2").perform(context)
+    except LookupError:  # as a node that cannot be found it would end the whole launch
+        return LogInfo(
+            msg="rviz2 is not installed: going on without RViz "
+            "(sudo apt install ros-$ROS_DISTRO-rviz2)"
+        )
     sim_time = given["use_sim_time"].lower() == "true"
     frame = ["-f", given["target_frame"]] if given["target_frame"] else []
     return Node(

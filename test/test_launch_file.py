@@ -28,6 +28,16 @@ class Configuration(NamedTuple):
         return context[self.name]
 
 
+class Prefix(NamedTuple):
+    package: str
+    installed = frozenset({"rviz2"})
+
+    def perform(self, context: dict[str, str]) -> str:
+        if self.package not in self.installed:
+            raise KeyError(self.package)  # what ament_index_python's error is
+        return "/opt/ros/jazzy"
+
+
 class Value(NamedTuple):
     value: Configuration  # text is refused where another type is wanted
     value_type: type
@@ -44,6 +54,7 @@ def loaded(root: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         "launch", "launch.actions", "launch.substitutions",
         "launch.launch_description_sources", "launch_ros", "launch_ros.actions",
         "launch_ros.parameter_descriptions", "launch_ros.event_handlers",
+        "launch_ros.substitutions",
     )  # fmt: skip
     modules = {name: ModuleType(name) for name in names}
     modules["launch"].LaunchContext, modules["launch"].LaunchDescription = dict, list
@@ -59,6 +70,7 @@ def loaded(root: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     for kind in ("LifecycleNode", "Node"):
         setattr(modules["launch_ros.actions"], kind, action(kind))
     modules["launch_ros.parameter_descriptions"].ParameterValue = Value
+    modules["launch_ros.substitutions"].FindPackagePrefix = Prefix
     modules["launch_ros.event_handlers"].OnStateTransition = action("OnStateTransition")
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
@@ -132,6 +144,17 @@ def test_rviz_on_request(loaded, root: Path) -> None:
     assert (rviz.package, rviz.namespace) == ("rviz2", "r1")
     assert rviz.arguments == ["-d", str(root / "config" / "pose.rviz"), "-f", "map"]
     assert Path(rviz.arguments[1]).is_file()
+
+
+def test_without_rviz_a_line_says_so_and_the_node_goes_on(
+    loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Prefix, "installed", frozenset())
+    node, line = started(loaded("pose"), rviz="true")
+    assert (node.kind, line.kind) == ("LifecycleNode", "LogInfo")
+    assert "rviz2 is not installed" in line.msg
+    (node,) = started(loaded("pose"))  # nobody asked
+    assert node.kind == "LifecycleNode"
 
 
 def test_a_bag_brings_its_clock(loaded, tmp_path: Path) -> None:

@@ -115,6 +115,25 @@ def test_every_argument_is_a_parameter_of_its_type(prefix: Path) -> None:
     assert "r1.alphapose_ros:=info" in argv
 
 
+@pytest.mark.parametrize("installed", [True, False])
+def test_rviz_where_there_is_one(
+    prefix: Path, installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it the node starts all the same."""
+    monkeypatch.setenv("AMENT_PREFIX_PATH", "")  # a real one stays out of sight
+    put(prefix / "lib/alphapose_ros/pose_node", NOTES)
+    if installed:
+        put(prefix / "lib/rviz2/rviz2", NOTES)
+        (prefix / "share/ament_index/resource_index/packages/rviz2").touch()
+    folders = ["alphapose_ros", "rviz2"] if installed else ["alphapose_ros"]
+    said = [prefix / "lib" / name / "said.json" for name in folders]
+    with launched(prefix, "pose", "image:=/front/image_raw", "rviz:=true") as launch:
+        wait_for(
+            lambda: all(file.exists() for file in said) or launch.poll() is not None, "the node"
+        )
+    assert all(file.exists() for file in said), launch.lines
+
+
 def test_a_bag_waits_until_the_node_hears(prefix: Path) -> None:
     node = put(prefix / "lib/alphapose_ros/pose_node", NODE)
     player = put(prefix / "bin/ros2", NOTES)

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\
 SOURCE is a camera index (0), a device (/dev/video2), a stream (rtsp://...), a video, an image,
-a folder of images, or a bag (rosbag2 folder, .mcap, .db3). A recording is processed frame by
-frame, none dropped, and gives the same result every time; a live source gives its newest frame.
+a folder of images, or a bag (rosbag2 folder, .mcap, .db3, ROS 1's .bag). A recording is processed
+frame by frame, none dropped, and gives the same result every time; a live source gives its newest
+frame.
 
 examples:
   alphapose-ros run clip.mp4 --video out.mp4 --json out.jsonl
