@@ -61,6 +61,18 @@ def image_bag(path: Path, count: int, *, storage: str = "mcap") -> Path:
     return path
 
 
+def two_camera_bag(path: Path, count: int) -> Path:
+    """A bag with ``count`` images of each camera, 20 per second; those of /rear are wider."""
+    with BagWriter(path) as bag:
+        for number in range(count):
+            stamp_ns = S + number * S // 20
+            for camera, width in (("front", 32), ("rear", 64)):
+                data = np.zeros(24 * 3 * width, np.uint8)
+                image = raw_image(stamp_ns, width=width, step=3 * width, data=data)
+                bag.write_message(f"/{camera}/image_raw", image, stamp_ns)
+    return path
+
+
 def noise_bag(path: Path, count: int) -> Path:
     """A bag of images that no codec makes small."""
     chance = np.random.default_rng(0)

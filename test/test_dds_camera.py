@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -12,14 +15,17 @@ import numpy as np
 import pytest
 from dds_helpers import IMAGE, FarEnd, environment, wait_for
 from domains import new_domain
+from recording_scenes import two_camera_bag
 
-from alphapose_ros.base.errors import InputError
+from alphapose_ros.base.errors import InputError, SourceError
 from alphapose_ros.base.records import Frame, Intrinsics
+from alphapose_ros.cli import main
 from alphapose_ros.dds.camera import play
 from alphapose_ros.dds.camera_io import CAMERA_INFO, COMPRESSED
 from alphapose_ros.dds.participant import Participant
-from alphapose_ros.front.playback import CameraPublisher, paced
+from alphapose_ros.front.playback import CameraPublisher, paced, played
 from alphapose_ros.io.image_messages import decode_image, intrinsics_of
+from alphapose_ros.io.source_base import Source
 from alphapose_ros.io.sources import open_source
 from alphapose_ros.output.messages import stamp_of
 
@@ -33,10 +39,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("compressed", [False, True])
-def test_play(folder: Path, monkeypatch: pytest.MonkeyPatch, compressed: bool) -> None:
+@pytest.fixture
+def own_domain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROS_DOMAIN_ID", str(DOMAIN))
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+
+
+@pytest.mark.usefixtures("own_domain")
+@pytest.mark.parametrize("compressed", [False, True])
+def test_play(folder: Path, compressed: bool) -> None:
     with FarEnd(DOMAIN) as far:
         topic, kind = (
             ("/cam/image/compressed", COMPRESSED) if compressed else ("/cam/image", IMAGE)
@@ -80,6 +91,55 @@ def test_pace_is_kept_and_can_be_stopped(folder: Path) -> None:
         assert time.monotonic() - begin > 3 / 40 - 0.001  # never faster than asked for
         stop.set()
         assert not list(paced(source, 40.0, stop))
+
+
+class Still(Source):
+    """Some images, at once."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__("still", fps=50.0)
+        self._count = count
+
+    def __iter__(self) -> Iterator[Frame]:
+        for _ in range(self._count):
+            yield Frame(np.zeros((4, 4, 3), np.uint8), 0, "still")
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_loop_keeps_the_pace_from_pass_to_pass(count: int) -> None:
+    stop, times = threading.Event(), []
+    for _ in played(lambda: Still(count), stop, loop=True):
+        times.append(time.monotonic())
+        if len(times) == 10:
+            stop.set()
+    assert len(times) == 10
+    assert all(t - times[0] > i / 50 - 0.002 for i, t in enumerate(times))
+    assert len(list(played(lambda: Still(count), threading.Event()))) == count
+    assert not list(played(lambda: Still(0), threading.Event(), loop=True))
+
+
+@pytest.mark.usefixtures("own_domain")
+def test_one_image_in_a_loop_is_no_flood(folder: Path) -> None:
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    begin = time.monotonic()
+    timer.start()
+    count = play(str(folder / "1.png"), loop=True)  # 30 images per second are assumed
+    timer.join()
+    assert 1 <= count <= 30 * (time.monotonic() - begin) + 1
+
+
+@pytest.mark.usefixtures("own_domain")
+def test_one_of_a_bags_cameras_is_played(tmp_path: Path) -> None:
+    bag = str(two_camera_bag(tmp_path / "two.mcap", 3))
+    with pytest.raises(InputError, match=r"one camera, .* /front/image_raw and /rear/image_raw"):
+        play(bag)
+    assert play(bag, camera="/rear/image_raw") == 3
+    assert main(["play", bag, "--camera", "front/image_raw"]) == 0
+    with pytest.raises(SourceError, match="image topics: /front/image_raw, /rear/image_raw"):
+        play(bag, camera="/left")
 
 
 def test_a_rate_must_be_positive(folder: Path) -> None:

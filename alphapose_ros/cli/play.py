@@ -12,6 +12,7 @@ _EXAMPLES = """\
 examples:
   alphapose-ros play clip.mp4 --topic /front/image_raw --rate 10
   alphapose-ros play 0 --compressed                   a USB camera, as JPEG
+  alphapose-ros play recording/ --camera /front/image_raw    one of a bag's cameras
 """
 
 
@@ -26,6 +27,9 @@ def register(commands: Commands) -> None:
     parser.set_defaults(handler=run)
     parser.add_argument("source", metavar="SOURCE", help="as for run")
     parser.add_argument("--topic", default="image", help="topic to publish on (default: image)")
+    parser.add_argument(
+        "--camera", metavar="TOPIC", help="image topic of a bag that has several cameras"
+    )
     parser.add_argument(
         "--rate", type=float, metavar="HZ", help="images per second (default: the recording's)"
     )
@@ -42,7 +46,12 @@ def run(args: argparse.Namespace) -> int:
     from alphapose_ros.dds.camera import play
 
     count = play(
-        args.source, args.topic, rate=args.rate, compressed=args.compressed, loop=args.loop
+        args.source,
+        args.topic,
+        camera=args.camera,
+        rate=args.rate,
+        compressed=args.compressed,
+        loop=args.loop,
     )
     say(f"{count} images published")
     return 0

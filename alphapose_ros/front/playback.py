@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from threading import Event
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import Frame, ImageArray, Intrinsics
 from alphapose_ros.front.results import MakePublisher
 from alphapose_ros.io.image_messages import compressed_message, image_message
@@ -94,14 +95,67 @@ class CameraPublisher:
         return Intrinsics(focal, focal, (width - 1) / 2, (height - 1) / 2, (height, width))
 
 
-def paced(source: Source, rate: float, stop: Event) -> Iterator[Frame]:
-    """The source's frames, each when it is due, until ``stop`` is set."""
-    begin = time.monotonic()
+def paced(
+    source: Source, rate: float, stop: Event, begin_s: float | None = None
+) -> Iterator[Frame]:
+    """The source's frames, each when it is due, until ``stop`` is set.
+
+    Args:
+        source, stop: what to read, and until when.
+        rate: frames per second.
+        begin_s: ``time.monotonic()`` when the first frame is due; None: now.
+    """
+    begin_s = time.monotonic() if begin_s is None else begin_s
     for index, frame in enumerate(source):
-        if not source.live and stop.wait(max(begin + index / rate - time.monotonic(), 0)):
+        if not source.live and stop.wait(max(begin_s + index / rate - time.monotonic(), 0)):
             return
         if stop.is_set():
             return
+        yield frame
+
+
+def played(
+    open_source: Callable[[], Source], stop: Event, *, rate: float = 0.0, loop: bool = False
+) -> Iterator[Frame]:
+    """One camera's frames, each when it is due, until ``stop`` is set.
+
+    Args:
+        open_source: opens the recording or camera, once for each pass.
+        stop: ends it.
+        rate: frames per second; 0: the source's own.
+        loop: begin again at the end, as long after the last frame as after any other.
+
+    Raises:
+        InputError: the recording is of several cameras.
+    """
+    due_s = 0.0
+    while not stop.is_set():
+        with open_source() as source:
+            hz, count = rate or source.fps, 0
+            begin_s = max(due_s, time.monotonic())
+            for frame in _of_one_camera(paced(source, hz, stop, begin_s)):
+                yield frame
+                count += 1
+            due_s = begin_s + count / hz
+        if not (loop and count):  # a recording without images would be opened again and again
+            return
+
+
+def _of_one_camera(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """The frames, which go to one topic.
+
+    Raises:
+        InputError: a frame is of another camera than the first.
+    """
+    camera = None
+    for frame in frames:
+        camera = camera or frame.camera
+        if frame.camera != camera:
+            raise InputError(
+                f"expected images of one camera, the recording has /{camera} and "
+                f"/{frame.camera}; choose one: alphapose-ros play --camera TOPIC, or "
+                "play_node's parameter camera"
+            )
         yield frame
 
 
