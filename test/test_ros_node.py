@@ -31,6 +31,7 @@ from alphapose_ros.base.skeletons import HALPE136
 from alphapose_ros.output.messages import result_of
 
 from alphapose_ros.msg import Skeleton  # isort: skip  (made by the build)
+from alphapose_ros.ros.lifecycle import refuse_impossible  # isort: skip
 from diagnostic_msgs.msg import DiagnosticArray  # isort: skip
 from rcl_interfaces.srv import GetParameters, ListParameters  # isort: skip
 from rclpy.parameter import parameter_value_to_python  # isort: skip
@@ -101,6 +102,27 @@ def test_transitions(domain: int, far: FarEnd) -> None:
     assert not [line for line in node.lines if "ERROR" in line]
 
 
+def test_a_transition_that_the_state_does_not_have_is_refused(domain: int, far: FarEnd) -> None:
+    """As nav2's manager asks for, beside autostart."""
+    with node_process(domain) as node:
+        assert far.state() == "active"
+        assert not far.transition("configure")
+        assert not far.transition("inactive_shutdown")
+        assert far.state() == "active"
+        assert far.transition("deactivate")
+    for name in ("configure", "inactive_shutdown"):
+        assert sum(f"refused the transition {name}: " in line for line in node.lines) == 1
+    refuse_impossible(object())  # an rclpy that keeps the service elsewhere
+
+
+def test_the_period_of_the_diagnostics_may_be_an_integer(domain: int, far: FarEnd) -> None:
+    found = far.collect("/diagnostics", DiagnosticArray)
+    with node_process(domain, "-p", "diagnostic_updater.period:=2"):
+        assert far.state() == "active"
+        assert far.parameter("diagnostic_updater.period") == 2.0
+        wait_for(lambda: far.status(found, "node"), "diagnostics")
+
+
 def test_a_failed_configure_says_why_and_can_be_tried_again(
     domain: int, far: FarEnd, tmp_path: Path
 ) -> None:
@@ -142,6 +164,8 @@ def test_cameras_of_both_reliabilities_are_heard(domain: int, far: FarEnd, offer
             send_until(
                 other, lambda i: image((1 + i) * 10**9, 4), lambda: nose_x(poses[-1]) == 4, "it"
             )
+            far.node.destroy_publisher(other)
+            wait_for(lambda: asked() == "reliable", "reliable again when it has left")
 
 
 def test_a_forced_reliability_that_hears_nothing_is_explained(domain: int, far: FarEnd) -> None:
@@ -252,6 +276,9 @@ def test_all_parameters_can_be_dumped_and_read_again(
         ("marker_depth:=-1.0", "marker_depth: expected a number > 0, got -1.0"),
         ("cameras:=[a, a]", "unique names"),
         ("device:=gpu", "device: expected"),
+        ("diagnostic_updater.period:=soon", "period: expected seconds from 0.001 to 86400, got"),
+        ("diagnostic_updater.period:=0", "period: expected seconds from 0.001 to 86400, got 0"),
+        ("diagnostic_updater.use_fqn:=1", "use_fqn: expected true or false, got 1"),
     ],
 )
 def test_bad_parameters_at_the_start_are_one_line(domain: int, argument: str, says: str) -> None:

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from domains import new_domain
+from fake_pipeline import result_for
 from ros_helpers import (
     FarEnd,
     Image,
@@ -25,9 +28,14 @@ from ros_helpers import (
 )
 from test_spatial_scenes import BODY, CAMERA, Scene, camera_at, joint_array, make_person, project
 
+from alphapose_ros.base.errors import MissingDependencyError
 from alphapose_ros.base.skeletons import HALPE136
-from alphapose_ros.front.intake import ImageIntake
+from alphapose_ros.front.config import CameraTopics, NodeConfig
+from alphapose_ros.front.intake import ImageIntake, LiveFrame
+from alphapose_ros.spatial.config import SpatialConfig
 
+from alphapose_ros.ros.adapters import Adapters  # isort: skip
+from alphapose_ros.ros.camera import RosCamera  # isort: skip
 from alphapose_ros.ros.depth import DepthInput  # isort: skip
 from alphapose_ros.ros.transforms import Transforms  # isort: skip
 from geometry_msgs.msg import PoseStamped, TransformStamped  # isort: skip
@@ -230,6 +238,67 @@ def test_a_missing_transform_is_told_and_never_holds_the_pose(far: FarEnd, tmp_p
     assert sum(said in line for line in node.lines) == 1
 
 
+def test_each_camera_tells_the_transforms_that_it_misses_itself(far: FarEnd) -> None:
+    names = ("front", "rear")
+    config = NodeConfig(
+        cameras=tuple(CameraTopics(name) for name in names),
+        target_frame="map",
+        spatial=SpatialConfig(body_height=1.7),
+    )
+    transforms = Transforms(far.node)
+    cameras = {
+        topics.name: RosCamera(
+            far.node, config, topics, HALPE136, lambda _: None, lambda _: None, transforms
+        )
+        for topics in config.cameras
+    }
+
+    def said(name: str, frame_id: str) -> str:
+        pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+        frame = LiveFrame(pixels, 10**9, name, frame_id, intrinsics=CAMERA)
+        cameras[name].publish(frame, result_for(frame))
+        return cameras[name].judge(None).message
+
+    known = TransformStamped()
+    known.header.frame_id, known.child_frame_id = "map", "known"
+    known.transform.rotation.w = 1.0
+    transforms._buffer.set_transform_static(known, "test")
+    missing = "no transform from typo to map"
+    assert missing in said("rear", "typo")
+    assert said("front", "known") == "running"
+    assert missing in cameras["rear"].judge(None).message
+    assert said("rear", "known") == "running"  # the frame_id was mended
+    for camera in cameras.values():
+        camera.close()
+    transforms.close()
+
+
+def test_adapters_that_are_closed_leave_nothing(far: FarEnd) -> None:
+    before = len(list(far.node.publishers))
+    adapters = Adapters(far.node, NodeConfig(target="nearest", detections=True))
+    assert len(list(far.node.publishers)) == before + 3  # the target, its transform, detections
+    adapters.close()
+    assert len(list(far.node.publishers)) == before
+
+
+@pytest.mark.parametrize("package", ["hri_msgs", "visualization_msgs"])
+def test_what_opens_half_leaves_nothing(
+    far: FarEnd, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    before = len(list(far.node.publishers))
+    monkeypatch.setitem(sys.modules, f"{package}.msg", None)
+    config, ignore = NodeConfig(detections=True, humans=True), lambda _: None
+    make = {
+        "hri_msgs": partial(Adapters, far.node, config),
+        "visualization_msgs": partial(
+            RosCamera, far.node, config, config.cameras[0], HALPE136, ignore, ignore, None
+        ),
+    }[package]
+    with pytest.raises(MissingDependencyError, match=package):
+        make()
+    assert len(list(far.node.publishers)) == before
+
+
 def test_transforms_of_before_a_clock_went_back_are_forgotten(far: FarEnd) -> None:
     clock, transforms = far.node.get_clock(), Transforms(far.node)
     clock._set_ros_time_is_active(True)
@@ -242,7 +311,7 @@ def test_transforms_of_before_a_clock_went_back_are_forgotten(far: FarEnd) -> No
         place.transform.rotation.w = 1.0
         set_stamp(place, seconds * 10**9)
         transforms._buffer.set_transform(place, "test")
-        return transforms.lookup("map", "camera", seconds * 10**9, 0.0) is not None
+        return transforms.lookup("map", "camera", seconds * 10**9, 0.0, {}) is not None
 
     fixed = TransformStamped()
     fixed.header.frame_id, fixed.child_frame_id = "camera", "optical"
@@ -252,8 +321,8 @@ def test_transforms_of_before_a_clock_went_back_are_forgotten(far: FarEnd) -> No
     assert heard(120)
     assert heard(90)  # tf2 refuses what lies more than ten seconds behind the newest
     assert heard(91)
-    assert transforms.lookup("map", "camera", 120 * 10**9, 0.0) is None
-    assert transforms.lookup("map", "optical", 91 * 10**9, 0.0) is not None  # static ones stay
+    assert transforms.lookup("map", "camera", 120 * 10**9, 0.0, {}) is None
+    assert transforms.lookup("map", "optical", 91 * 10**9, 0.0, {}) is not None  # static ones stay
     transforms.close()
 
 
@@ -462,7 +531,6 @@ def test_humans_come_and_go_with_their_topics(far: FarEnd, tmp_path: Path) -> No
 
 
 def test_our_own_bytes_of_markers_are_rclpys() -> None:
-    from fake_pipeline import result_for
     from rclpy.serialization import deserialize_message, serialize_message
 
     from alphapose_ros.base.records import Frame
@@ -478,7 +546,6 @@ def test_our_own_bytes_of_markers_are_rclpys() -> None:
 
 
 def test_our_own_bytes_of_poses_are_rclpys() -> None:
-    from fake_pipeline import result_for
     from rclpy.serialization import deserialize_message, serialize_message
 
     from alphapose_ros.base.records import Frame

@@ -32,14 +32,27 @@ class Adapters:
 
     def __init__(self, node: Node, config: NodeConfig) -> None:
         self._node, self._config, self._classes = node, config, RosClasses()
+        self._publishers: list[RosPublisher] = []
+        self._detections: dict[str, RosPublisher] = {}
+        self._humans: Humans | None = None
+        self._targets: dict[str, RosPublisher] = {}
+        self._selectors: dict[str, TargetSelector] = {}
+        self._broadcaster: Any = None
+        try:
+            self._open()
+        except Exception:
+            self.close()  # nobody else knows those that were made before
+            raise
+
+    def _open(self) -> None:
+        config = self._config
         self._detections = {
             camera.name: self._publisher(camera, "detections", "vision_msgs/msg/Detection2DArray")
             for camera in (config.cameras if config.detections else ())
         }
-        self._humans = Humans(node, self._classes) if config.humans else None
-        self._targets: dict[str, RosPublisher] = {}
-        self._selectors: dict[str, TargetSelector] = {}
-        self._broadcaster: Any = None
+        if config.humans:
+            self._humans = Humans(self._node, self._classes)
+            self._humans.open()
         self.configure(config)
 
     def configure(self, config: NodeConfig) -> None:
@@ -85,13 +98,17 @@ class Adapters:
 
     def close(self) -> None:
         """Speak no more."""
-        for publisher in (*self._detections.values(), *self._targets.values()):
+        for publisher in self._publishers:
             publisher.destroy()
         if self._humans is not None:
             self._humans.close()
+        if self._broadcaster is not None:  # it has no close of its own
+            self._node.destroy_publisher(self._broadcaster.pub_tf)
 
     def _publisher(self, camera: CameraTopics, name: str, kind: str) -> RosPublisher:
-        return RosPublisher(self._node, output_name(self._config, camera, name), kind)
+        topic = output_name(self._config, camera, name)
+        self._publishers.append(RosPublisher(self._node, topic, kind))
+        return self._publishers[-1]
 
     def _publish_target(self, camera: str, result: FrameResult, spatial: Spatial) -> list[Any]:
         """Publish the target's pose; its transform, if it has a place."""
@@ -125,6 +142,9 @@ class Humans:
     def __init__(self, node: Node, classes: RosClasses) -> None:
         self._node, self._classes, self._writer = node, classes, HumansWriter()
         self._publishers: dict[str, RosPublisher] = {}
+
+    def open(self) -> None:
+        """Make the topics that are there when nobody is seen."""
         for topic in self._writer.topics:
             self._open(topic)
 

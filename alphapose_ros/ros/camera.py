@@ -55,11 +55,16 @@ class RosCamera:
             self._publishers.append(RosPublisher(node, topic, kind, **options))
             return self._publishers[-1]
 
-        self.results = CameraResults(make, config, skeleton, RosClasses())
-        self.input = CameraInput(node, config, camera, submit, reset)
-        self.health = CameraHealth(config, self.input.intake)
-        self._spatial = SpatialEstimator(config.spatial)
+        self._missing: dict[str, str] = {}  # frame pair -> why the latest look-up failed
         self._missed = 0
+        try:
+            self.results = CameraResults(make, config, skeleton, RosClasses())
+            self.input = CameraInput(node, config, camera, submit, reset)
+            self.health = CameraHealth(config, self.input.intake)
+            self._spatial = SpatialEstimator(config.spatial)
+        except Exception:
+            self._destroy_publishers()  # nobody else knows those that were made before
+            raise
 
     @property
     def topic(self) -> str:
@@ -97,6 +102,9 @@ class RosCamera:
     def close(self) -> None:
         """Listen and speak no more."""
         self.input.close()
+        self._destroy_publishers()
+
+    def _destroy_publishers(self) -> None:
         for publisher in self._publishers:
             publisher.destroy()
 
@@ -109,9 +117,7 @@ class RosCamera:
         nothing = depth is None and not config.spatial.body_height
         if frame.intrinsics is None or nothing:
             return Spatial.unknown(len(result.tracks), joints, target)
-        until_s = frame.received_s + config.transform_wait_s
-        to_frame = self._transform(target, source, stamp_ns, until_s)
-        to_fixed = self._transform(config.fixed_frame or source, source, stamp_ns, until_s)
+        to_frame, to_fixed = self._look_up(frame, target, config.fixed_frame or source)
         try:
             return self._spatial.update(
                 result.tracks,
@@ -126,17 +132,22 @@ class RosCamera:
             self.input.intake.complain("depth", f"{frame.camera}: {error}")
             return Spatial.unknown(len(result.tracks), joints, target)
 
-    def _transform(
-        self, target: str, source: str, stamp_ns: int, until_s: float
-    ) -> RigidTransform | None:
+    def _look_up(self, frame: LiveFrame, *targets: str) -> list[RigidTransform | None]:
+        """From the image's frame to each of ``targets``; what is missing is written down."""
         if self._transforms is None:
-            return RigidTransform()
-        return self._transforms.lookup(target, source, stamp_ns, until_s)
+            return [RigidTransform() for _ in targets]
+        until_s = frame.received_s + self._config.transform_wait_s
+        missing: dict[str, str] = {}
+        found = [
+            self._transforms.lookup(target, frame.frame_id, frame.stamp_ns, until_s, missing)
+            for target in targets
+        ]
+        self._missing = missing  # another one, because the executor's thread reads it
+        return found
 
     def _spatial_troubles(self) -> Iterator[Trouble]:
-        if self._transforms is not None:
-            for pair, why in list(self._transforms.missing.items()):
-                yield Trouble(WARN, f"tf {pair}", f"no transform from {pair}: {why}")
+        for pair, why in self._missing.items():
+            yield Trouble(WARN, f"tf {pair}", f"no transform from {pair}: {why}")
         depth, intake = self.input.depth, self.input.intake
         if intake.other_size:
             yield Trouble(WARN, "camera_info size", intake.other_size, logged=True)

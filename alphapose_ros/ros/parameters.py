@@ -38,9 +38,13 @@ _TYPES = {
     str: ParameterType.PARAMETER_STRING,
     list: ParameterType.PARAMETER_STRING_ARRAY,
 }
-# What rclpy and the diagnostic updater declare themselves.
-_FOREIGN = ("use_sim_time", "qos_overrides.", "start_type_description_service")
-_UPDATER = "diagnostic_updater."
+# What rclpy declares itself, and the diagnostics take up.
+_FOREIGN = (
+    "use_sim_time",
+    "qos_overrides.",
+    "start_type_description_service",
+    "diagnostic_updater.",
+)
 _AT_BIRTH = ("autostart", "bond")  # looked at once, when the node is made
 
 
@@ -92,8 +96,7 @@ class NodeParameters:
         for name, parameter in given.items():
             if name.startswith(_FOREIGN):
                 continue
-            if not name.startswith(_UPDATER):
-                found[name] = _plain(parameter.value)
+            found[name] = _plain(parameter.value)
             node.undeclare_parameter(name)
         return found
 

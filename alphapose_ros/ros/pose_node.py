@@ -27,6 +27,7 @@ from alphapose_ros.front.intake import LiveFrame
 from alphapose_ros.ros.adapters import Adapters
 from alphapose_ros.ros.camera import RosCamera
 from alphapose_ros.ros.diagnostics import Diagnostics
+from alphapose_ros.ros.lifecycle import refuse_impossible
 from alphapose_ros.ros.logs import RosHandler
 from alphapose_ros.ros.manager_bond import ManagerBond
 from alphapose_ros.ros.parameters import Configs, NodeParameters
@@ -61,6 +62,7 @@ class PoseNode(LifecycleNode):
         super().__init__(name, automatically_declare_parameters_from_overrides=True, **options)
         self._log_handler = RosHandler(self.get_logger())
         self._log_handler.attach()
+        refuse_impossible(self)
         self._make_pipeline = make_pipeline
         self._pipeline: Any = None
         self._session: Session | None = None

@@ -30,7 +30,6 @@ class Transforms:
     def __init__(self, node: Node) -> None:
         self._buffer = tf2_ros.Buffer(node=None)
         self._listener = tf2_ros.TransformListener(self._buffer, node, spin_thread=False)
-        self.missing: dict[str, str] = {}  # frame pair -> why its last look-up failed
         back = JumpThreshold(
             min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
         )
@@ -40,7 +39,12 @@ class Transforms:
         self._buffer.clear()
 
     def lookup(
-        self, target: str, source: str, stamp_ns: int, until_s: float
+        self,
+        target: str,
+        source: str,
+        stamp_ns: int,
+        until_s: float,
+        missing: dict[str, str],
     ) -> RigidTransform | None:
         """From ``source`` to ``target`` at that time, or None.
 
@@ -48,13 +52,11 @@ class Transforms:
             target, source: frames; equal ones need no tf.
             stamp_ns: time of the image.
             until_s: ``time.monotonic()`` until which to wait.
+            missing: frame pair -> why there is None; written to.
         """
         if target == source:
             return RigidTransform()
-        pair, stamp = (
-            f"{source} to {target}",
-            Time(nanoseconds=stamp_ns, clock_type=ClockType.ROS_TIME),
-        )
+        stamp = Time(nanoseconds=stamp_ns, clock_type=ClockType.ROS_TIME)
         while True:
             try:
                 found = self._buffer.lookup_transform(target, source, stamp).transform
@@ -66,9 +68,8 @@ class Transforms:
                 if time.monotonic() + _POLL_S < until_s and source:
                     time.sleep(_POLL_S)
                     continue
-                self.missing[pair] = str(error)
+                missing[f"{source} to {target}"] = str(error)
                 return None
-            self.missing.pop(pair, None)
             return transform
 
     def close(self) -> None:
