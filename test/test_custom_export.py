@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from alphapose_ros.models.export import METADATA, with_metadata
 from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.pose.factory import create_estimator
 from alphapose_ros.pose.onnx import load_onnx_pose
+from alphapose_ros.registry.bundled import POSE_NANO
 from alphapose_ros.registry.catalogue import MODELS
+from alphapose_ros.registry.store import resolve
 from alphapose_ros.runtime.config import RuntimeOptions
 
 pytestmark = pytest.mark.usefixtures("one_thread", "onnx")
@@ -74,6 +77,19 @@ def test_an_exported_network_brings_its_own_skeleton(
     np.testing.assert_allclose(poses.keypoints, by_torch.keypoints, atol=0.05)
     np.testing.assert_allclose(poses.scores, by_torch.scores, atol=2e-3)
     assert poses.scores.max() > 0
+
+
+def test_a_graph_sums_its_maps_as_the_training_of_its_network_did(tmp_path: Path) -> None:
+    network, info = load_checkpoint(resolve(POSE_NANO))
+    found = []
+    for name, tail_cut in (("silent", None), ("whole", 0.0)):
+        folder = tmp_path / name
+        weights = folder / "student.safetensors"
+        save_checkpoint(network, replace(info, tail_cut=tail_cut), weights)
+        by_torch, by_graph = found_by(weights), found_by(exported(folder, weights))
+        np.testing.assert_allclose(by_graph.keypoints, by_torch.keypoints, atol=0.5)
+        found.append(by_graph.keypoints)
+    assert np.abs(found[0] - found[1]).max() > 1
 
 
 def test_a_joint_of_ones_own_is_taught_though_the_bundled_network_was_not(tmp_path: Path) -> None:

@@ -497,7 +497,7 @@ def test_information_of_ones_own_training_survives(tmp_path: Path) -> None:
     network = HRNet(num_joints=17, width=1)
     info = CheckpointInfo(
         "hrnet", 17, "", "sikr", (0.1, 0.2, 0.3), (1.5, 0.25, 1.0), (384, 288), {"width": 1},
-        untaught=("nose",),
+        untaught=("nose",), tail_cut=0.3, norm="softmax",
     )  # fmt: skip
     save_checkpoint(network, info, tmp_path / "x.safetensors")
     count = sum(p.numel() for p in network.parameters())
@@ -523,6 +523,9 @@ def test_information_of_ones_own_training_survives(tmp_path: Path) -> None:
         ('{"input_hw": [256.5, 192]}', "input_hw is .*, expected 2 numbers"),
         ('{"input_hw": "ab"}', "input_hw is"),
         ('{"untaught": [3]}', r"untaught is \[3\], expected names of joints"),
+        ('{"tail_cut": NaN}', "tail_cut is nan, expected a number from 0 to 1"),
+        ('{"tail_cut": true}', "tail_cut is True"),
+        ('{"norm": ["sigmoid"]}', r"norm is \['sigmoid'\], expected one of"),
         ('{"input_hw": [192, 144]}', r"input_hw is \[192, 144\], expected multiples of 32"),
     ],
 )

@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.pose.combined import REGRESSED, CombinedDecoder
 from alphapose_ros.pose.dark import decode_dark
-from alphapose_ros.pose.heatmap import decode_heatmaps
+from alphapose_ros.pose.heatmap import HeatmapDecoder, decode_heatmaps
 from alphapose_ros.pose.sikr import SikrDecoder
 from alphapose_ros.pose.simcc import decode_simcc
 
@@ -65,6 +69,20 @@ def test_combined_is_each_part_by_its_own_decoder(joints: int) -> None:
     for found, a, b in ((points, near[0], far[0]), (scores, near[1], far[1])):
         torch.testing.assert_close(found, torch.cat([a[:, :body], b[:, body:]], 1))
     assert CombinedDecoder(joints)(maps[:0])[0].shape == (0, joints, 2)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [HeatmapDecoder, partial(SikrDecoder, "sigmoid", 0.3, 6.0), partial(CombinedDecoder, 68)],
+)
+def test_joints_that_nothing_taught_have_no_score(build: Callable[..., nn.Module]) -> None:
+    maps = torch.rand(2, 68, 16, 12, generator=torch.Generator().manual_seed(0)) + 0.1
+    taught = torch.arange(68) % 3 > 0
+    plain, found = build()(maps), build(supervised=taught)(maps)
+    torch.testing.assert_close(found[0], plain[0])
+    torch.testing.assert_close(found[1], plain[1] * taught)
+    assert (plain[1] > 0).all()
+    assert build(supervised=taught)(maps[:0])[1].shape == (0, 68)
 
 
 def test_other_sets_have_no_combined_models() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -68,6 +69,25 @@ def test_the_size_of_the_crops_is_kept(two: tuple[str, str], tmp_path: Path) -> 
         BlendConfig(weights=str(large), other=two[1], out=str(tmp_path / "b.safetensors"))
     )
     assert load_checkpoint(made)[1].input_hw == (320, 256)
+
+
+@pytest.mark.parametrize(
+    "told", [{"decode": "heatmap"}, {"decode": "combined", "tail_cut": 0.0}, {"norm": "softmax"}]
+)
+def test_maps_are_read_as_those_of_the_trained_network(
+    two: tuple[str, str], tmp_path: Path, told: dict[str, Any]
+) -> None:
+    student = make_student(two[0], HALPE136)
+    trained, out = tmp_path / "trained.safetensors", tmp_path / "b.safetensors"
+    info = replace(student.info, **told)
+    write_student(replace(student, info=info), student.network.state_dict(), trained)
+    config = BlendConfig(weights=str(trained), other=two[1], out=str(out))
+    found = load_checkpoint(blend(config))[1]
+    for name in ("decode", "tail_cut", "norm"):
+        assert getattr(found, name) == getattr(info, name)
+    if info.decode == "combined":
+        with pytest.raises(ConfigError, match="combined is for 68, 133, 136 joints"):
+            blend(replace(config, skeleton="coco17"))
 
 
 def test_the_joints_of_the_trained_network_are_kept(two: tuple[str, str], tmp_path: Path) -> None:

@@ -245,6 +245,28 @@ def test_starting_from_a_file_keeps_its_function(pictures, tmp_path):
         load_start(YOLOX("tiny", 1), path)
 
 
+def test_a_trunk_of_rate_0_stays_as_it_is(pictures, monkeypatch):
+    seen, update = [], Run.update
+
+    def noted(self):
+        update(self)
+        seen.append({name: value.clone() for name, value in self.model.state_dict().items()})
+
+    monkeypatch.setattr(Run, "update", noted)
+    train_detector(replace(pictures, trunk_rate=0.0, steps=3))
+    moved = {name for name in seen[0] if not torch.equal(seen[0][name], seen[2][name])}
+    assert not any(name.startswith("backbone.backbone.") for name in moved)
+    assert {"head.stems.0.bn.running_mean", "backbone.lateral_conv0.bn.running_var"} <= moved
+
+
+def test_threads_are_what_was_asked_for(pictures, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    train_detector(replace(pictures, steps=1, threads=2))
+    train_detector(replace(pictures, steps=2, threads=0, output_dir=pictures.output_dir + "2"))
+    assert asked == [2]
+
+
 @needs_teacher
 def test_a_step_of_no_length_exports_the_teacher(pictures):
     pytest.importorskip("onnx")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +15,13 @@ from torch import Tensor, nn
 from alphapose_ros.base.errors import ConfigError, WeightsError
 from alphapose_ros.base.skeletons import COCO17, HALPE136
 from alphapose_ros.data.augment import AugmentConfig
-from alphapose_ros.models.checkpoint import load_checkpoint, load_light_state
+from alphapose_ros.models.checkpoint import load_checkpoint, load_light_state, save_checkpoint
+from alphapose_ros.models.family import architecture_of
+from alphapose_ros.models.hrnet import HRNet
+from alphapose_ros.models.info import default_info
+from alphapose_ros.models.light import LightPose
+from alphapose_ros.pose.config import PoseConfig
+from alphapose_ros.pose.factory import decoded_network
 from alphapose_ros.train import pose as training
 from alphapose_ros.train.board import CsvLog
 from alphapose_ros.train.loop import Run, RunOptions, TrainingDiverged, WeightAverage
@@ -152,6 +159,64 @@ def pose_config(folder: Path, out: str) -> PoseTrainConfig:
         batch_size=2, heatmap_steps=1, warmup=1, save_every=2, log_every=3, workers=0,
         device="cpu", freeze=2,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({}, ("sikr", "sigmoid", 0.3, 6.0)),
+        ({"tail_cut": 0.1}, ("sikr", "sigmoid", 0.1, 6.0)),
+        ({"tail_cut": 0.0}, ("sikr", "sigmoid", 0.0, 0.0)),
+        ({"loss": "divide_sum"}, ("sikr", "divide_sum", 0.0, 0.0)),
+        ({"loss": "combined"}, ("combined", "sigmoid", 0.0, 0.0)),
+    ],
+)
+def test_maps_are_read_as_the_training_read_them(
+    tmp_path: Path, options: dict[str, Any], wanted: tuple[str, str, float, float]
+) -> None:
+    config = replace(pose_config(tmp_path, "run"), steps=1, input_hw=(64, 32), **options)
+    path = train_pose(config)
+    network, info, _ = decoded_network(path, PoseConfig())
+    decoder: Any = network.decode
+    sikr = decoder.sikr if info.decode == "combined" else decoder
+    assert (info.decode, sikr.norm, sikr.tail_cut, sikr.window) == wanted
+    given: Any = decoded_network(path, PoseConfig(tail_cut=0.5, window=2.0))[0].decode
+    given = given.sikr if info.decode == "combined" else given
+    assert (given.tail_cut, given.window) == (0.5, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("family", "tail_cut", "wanted"),
+    [
+        ("hrnet", None, (0.0, 0.0)),  # AlphaPose's own sum, and files of before
+        ("hrnet", 0.3, (0.3, 6.0)),
+        ("hrnet", 0.0, (0.0, 0.0)),
+        ("light", None, (0.3, 6.0)),
+    ],
+)
+def test_a_file_that_says_nothing_is_read_as_its_family(
+    tmp_path: Path, family: str, tail_cut: float | None, wanted: tuple[float, float]
+) -> None:
+    network = HRNet(num_joints=17, width=1) if family == "hrnet" else LightPose(17)
+    info = default_info(architecture_of(network.state_dict()), "")
+    path = tmp_path / "pose.safetensors"
+    save_checkpoint(network, replace(info, decode="sikr", tail_cut=tail_cut), path)
+    decoder: Any = decoded_network(path, PoseConfig())[0].decode
+    assert (decoder.tail_cut, decoder.window) == wanted
+
+
+@pytest.mark.parametrize("decode", ["heatmap", "sikr", "combined"])
+def test_joints_that_nothing_taught_have_no_score(tmp_path: Path, decode: str) -> None:
+    network = LightPose(136)
+    torch.nn.init.constant_(network.heatmaps.bias, 1.0)  # a heatmap's peak must be above 0
+    info = default_info(architecture_of(network.state_dict()), "")
+    path = tmp_path / "pose.safetensors"
+    save_checkpoint(network, replace(info, decode=decode, untaught=("nose", "left_heel")), path)
+    decoded, _, skeleton = decoded_network(path, PoseConfig())
+    scores = decoded(torch.full((1, 3, 64, 32), 99.0))[1][0]
+    silent = [skeleton.keypoint_names[k] for k in (scores == 0).nonzero().flatten()]
+    assert sorted(silent) == ["left_heel", "nose"]
+    assert decoded(torch.zeros((0, 3, 64, 32)))[1].shape == (0, 136)
 
 
 def test_an_interrupted_training_equals_the_uninterrupted_one(
@@ -307,6 +372,46 @@ def test_frozen_blocks_keep_their_weights(tmp_path: Path) -> None:
     assert {*map(id, counted), *map(id, frozen)} == {*map(id, network.parameters())}
     assert len(counted) + len(frozen) == len(list(network.parameters()))
     assert groups[1]["lr"] == pytest.approx(0.3 * groups[0]["lr"])
+
+
+def moments(network: nn.Module) -> dict[str, Tensor]:
+    state = network.state_dict()
+    return {name: value.clone() for name, value in state.items() if "running" in name}
+
+
+def trained_network(config: PoseTrainConfig, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The moments after each step."""
+    seen: list[Any] = []
+    update = Run.update
+
+    def noted(run: Run) -> None:
+        update(run)
+        seen.append(moments(run.model))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "update", noted)
+        train_pose(config)
+    return seen
+
+
+def test_frozen_blocks_keep_their_moments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(
+        pose_config(tmp_path, "run"), init="pose_nano", freeze_norm=False, input_hw=(64, 32)
+    )
+    first, last = trained_network(config, monkeypatch)[:: config.steps - 1]
+    blocks = tuple(f"features.{k}." for k in range(config.freeze))
+    moved = {name for name in first if not torch.equal(first[name], last[name])}
+    assert moved == {name for name in first if not name.startswith(blocks)}
+
+
+@pytest.mark.parametrize("init", ["", "pose_nano"])
+def test_a_random_start_learns_its_moments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, init: str
+) -> None:
+    config = replace(pose_config(tmp_path, "run"), init=init, freeze=0, steps=2, input_hw=(64, 32))
+    first, last = trained_network(config, monkeypatch)
+    held = {name for name in first if torch.equal(first[name], last[name])}
+    assert held == (set(first) if init else set())
 
 
 def test_exported_weights_give_nearly_the_same_maps(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from alphapose_ros.models.info import (
     COMBINED,
     COMBINED_TAILS,
     DECODES,
+    NORMS,
     CheckpointInfo,
     default_info,
     no_split,
@@ -176,6 +177,8 @@ def _with_metadata(info: CheckpointInfo, stored: Mapping[str, Any]) -> Checkpoin
         std=_numbers(stored, "std", info.std, (int, float)),
         input_hw=input_hw,
         untaught=_untaught(stored),
+        tail_cut=_tail_cut(stored),
+        norm=_norm(stored, info.norm),
     )
 
 
@@ -186,6 +189,20 @@ def _untaught(stored: Mapping[str, Any]) -> tuple[str, ...] | None:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise WeightsError(f"metadata: untaught is {names!r}, expected names of joints")
     return tuple(names)
+
+
+def _tail_cut(stored: Mapping[str, Any]) -> float | None:
+    value = stored.get("tail_cut")
+    if value is not None and (type(value) not in (int, float) or not 0 <= value <= 1):
+        raise WeightsError(f"metadata: tail_cut is {value!r}, expected a number from 0 to 1")
+    return None if value is None else float(value)
+
+
+def _norm(stored: Mapping[str, Any], default: str) -> str:
+    value = stored.get("norm", default)
+    if value not in NORMS:
+        raise WeightsError(f"metadata: norm is {value!r}, expected one of {NORMS}")
+    return str(value)
 
 
 def _numbers(stored: Mapping[str, Any], name: str, default: Any, kinds: tuple[type, ...]) -> Any:

@@ -18,6 +18,7 @@ from alphapose_ros.models.family import (
 )
 
 HEATMAP, SIKR, COMBINED = DECODES = ("heatmap", "sikr", "combined")
+NORMS = ("sigmoid", "softmax", "divide_sum")  # of a map whose coordinates are regressed
 # Of a combined network's joints the last ones (face and hands, hands alone) are regressed.
 COMBINED_TAILS = {68: 42, 133: 110, 136: 110}
 _NAMED = (("regression", SIKR), ("combined", COMBINED), ("heatmap", HEATMAP))
@@ -45,6 +46,9 @@ class CheckpointInfo:
         parameters: how many numbers training may change.
         untaught: joints that no training supervised, their score is always 0; None where the file
             does not say.
+        tail_cut: share of a map's peak below which the training's coordinates took no part of it;
+            None where the file does not say.
+        norm: how the training made a probability of a map, one of ``NORMS``.
     """
 
     family: str
@@ -57,6 +61,8 @@ class CheckpointInfo:
     details: Mapping[str, int] = field(default_factory=dict)
     parameters: int = 0
     untaught: tuple[str, ...] | None = None
+    tail_cut: float | None = None
+    norm: str = NORMS[0]
 
     def text(self) -> str:
         """Two lines for a person to read: the network, and what goes into it."""

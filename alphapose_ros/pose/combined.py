@@ -20,20 +20,30 @@ class CombinedDecoder(nn.Module):
     Args:
         num_joints: K; 136, 133 or 68.
         tail_cut, window: of the regressed joints, see :func:`pose.sikr.normalise`.
+        supervised: (K,) bool; joints that training never taught get score 0. None: all taught.
 
     Raises:
         ConfigError: there are no combined models of another number of joints.
     """
 
-    def __init__(self, num_joints: int, tail_cut: float = 0.0, window: float = 0.0) -> None:
+    def __init__(
+        self,
+        num_joints: int,
+        tail_cut: float = 0.0,
+        window: float = 0.0,
+        supervised: Tensor | None = None,
+    ) -> None:
         super().__init__()
         if num_joints not in REGRESSED:
             raise ConfigError(
                 f"combined decoding: expected 68, 133 or 136 joints, got {num_joints}"
             )
-        self.first = num_joints - REGRESSED[num_joints]
-        self.heatmap = HeatmapDecoder()
-        self.sikr = SikrDecoder("sigmoid", tail_cut, window)
+        self.first = first = num_joints - REGRESSED[num_joints]
+        near, far = (
+            (None, None) if supervised is None else (supervised[:first], supervised[first:])
+        )
+        self.heatmap = HeatmapDecoder(near)
+        self.sikr = SikrDecoder("sigmoid", tail_cut, window, far)
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Each part by its own decoder, in the order of the joints."""

@@ -32,10 +32,11 @@ class PoseConfig:
             time and give less accuracy. Not for ONNX files, whose size is fixed. Empty: the size
             that the network was trained on.
         tail_cut: confidences below this share of a map's peak are dropped before SIKR's sum; 0
-            is AlphaPose's own decoding; -1: 0.3 for this project's networks, 0 for AlphaPose's.
+            is AlphaPose's own decoding; -1: what the file says that it was trained with, else 0.3
+            for this project's networks and 0 for AlphaPose's.
         window: standard deviation, in map cells of 4 px, of a Gaussian around the peak that
-            SIKR's sum is taken in; 0 is AlphaPose's own decoding; -1: 6 for this project's
-            networks, 0 for AlphaPose's.
+            SIKR's sum is taken in; 0 is AlphaPose's own decoding; -1: 6 for networks with a tail
+            cut, 0 for others.
         calibration: file of alphapose-ros train calibration, which makes joint scores chances of
             being right; empty: scores are the maps' peaks.
         flip_test: run each crop and its mirror image and average; twice the time.

@@ -146,22 +146,31 @@ def untaught_joints(info: CheckpointInfo, skeleton: Skeleton) -> tuple[str, ...]
 def _decoder(
     path: Path, config: PoseConfig, info: CheckpointInfo, skeleton: Skeleton
 ) -> nn.Module:
-    ours = info.family == "light"
-    tail_cut = (_TAIL_CUT if ours else 0.0) if config.tail_cut == OWN else config.tail_cut
-    window = (_WINDOW if ours else 0.0) if config.window == OWN else config.window
+    own_cut, own_window = _own_sum(info)
+    tail_cut = own_cut if config.tail_cut == OWN else config.tail_cut
+    window = own_window if config.window == OWN else config.window
     if min(tail_cut, window) < 0:
         raise ConfigError(
             f"pose: expected tail_cut and window of 0 or more, or -1, got {tail_cut} and {window}"
         )
+    untaught = untaught_joints(info, skeleton)
+    supervised = torch.tensor([n not in untaught for n in skeleton.keypoint_names])
     if info.decode == "heatmap":
-        return HeatmapDecoder()
+        return HeatmapDecoder(supervised)
     if info.decode == "combined":
-        return CombinedDecoder(info.num_joints, tail_cut, window)
+        return CombinedDecoder(info.num_joints, tail_cut, window, supervised)
     if info.decode != "sikr":
         raise ConfigError(
             f"{path}: {info.text()}; this file does not say how its maps are decoded: set "
             "pose.decode to heatmap, sikr or combined"
         )
-    untaught = untaught_joints(info, skeleton)
-    supervised = torch.tensor([n not in untaught for n in skeleton.keypoint_names])
-    return SikrDecoder("sigmoid", tail_cut, window, supervised)
+    return SikrDecoder(info.norm, tail_cut, window, supervised)
+
+
+def _own_sum(info: CheckpointInfo) -> tuple[float, float]:
+    """Tail cut and window that a network's maps were made for."""
+    if info.tail_cut is None:
+        return (_TAIL_CUT, _WINDOW) if info.family == LIGHT else (0.0, 0.0)
+    # A window leaves cells out of the sum as a tail cut does. Maps that were trained without
+    # either balance all their cells, and a window would move their joints.
+    return info.tail_cut, _WINDOW if info.tail_cut > 0 else 0.0

@@ -71,11 +71,24 @@ def decode_heatmaps(maps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class HeatmapDecoder(nn.Module):
-    """:func:`decode_heatmaps` as a module, so that it becomes part of an exported graph."""
+    """:func:`decode_heatmaps` as a module, so that it becomes part of an exported graph.
+
+    Args:
+        supervised: (K,) bool; joints that training never taught get score 0. None: all taught.
+    """
+
+    supervised: Tensor | None
+
+    def __init__(self, supervised: Tensor | None = None) -> None:
+        super().__init__()
+        self.register_buffer("supervised", supervised, persistent=False)
 
     def forward(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """(N, K, H, W) -> points (N, K, 2) in map units and raw scores (N, K)."""
-        return decode_heatmaps(logits)
+        points, score = decode_heatmaps(logits)
+        if self.supervised is not None:
+            score = score * self.supervised.to(score.dtype)
+        return points, score
 
 
 def _gaussian(centers: Tensor, length: int, sigma: float, reach: int) -> Tensor:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from alphapose_ros.base.errors import ConfigError
-from alphapose_ros.pose.sikr import AMPLITUDE, EIGHTH, NORMS
+from alphapose_ros.models.info import NORMS
+from alphapose_ros.pose.sikr import AMPLITUDE, EIGHTH
 
 KINDS = ("sikr", "integral", "heatmap", "combined")
 ROBUST = ("l1", "huber", "charbonnier", "cauchy")

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.models.info import NORMS
 
-NORMS = ("sigmoid", "softmax", "divide_sum")
 AMPLITUDE = 2.0  # the released models' constant
 EIGHTH = "eighth"  # the paper's amplitude: an eighth of the map's width for x, of its height for y
 

@@ -95,6 +95,8 @@ def train_detector(config: DetectorTrainConfig) -> Path:
         WeightsError: start values or checkpoint are damaged or of another network.
         TrainingDiverged: the loss is no number any more.
     """
+    if config.threads:
+        torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     cv2.setNumThreads(0)  # workers are the parallelism
     with joined(config.device) as world:
@@ -123,7 +125,8 @@ def _train(config: DetectorTrainConfig, world: World) -> Path:
         first = _loader(data, 0, min(config.steps, 8), World())
         restore_norms(model, (batch.images.to(world.device) for batch in first))
         run.start_average()
-    set_training(model, config.freeze_norms)
+    kept = [] if config.trunk_rate > 0 else [model.backbone.get_submodule("backbone")]
+    set_training(model, config.freeze_norms, kept)
     rhythm = Rhythm(config.save_every, config.log_every, config.tensorboard)
     batches = _loader(data, run.step, config.steps, world)
     fit(run, batches, lambda batch: step_losses(model, batch, world), rhythm)

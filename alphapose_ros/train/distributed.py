@@ -4,7 +4,8 @@
 ``torchrun --nproc-per-node 4 -m alphapose_ros train pose ...`` starts them. W processes see in
 each step exactly the samples that one process would see. Losses that are means over a batch stay
 what they are because every process has all outputs of the batch before it, those of the others
-without gradient; the gradients of the weights are then added up. Only rank 0 writes files.
+without gradient; the gradients of the weights are then added up. Batch norms that are not frozen
+normalise each process' own share, and their moments are the mean of all. Only rank 0 writes files.
 """
 
 from __future__ import annotations

@@ -53,10 +53,13 @@ def _set_moments(norm: nn.BatchNorm2d, sums: Tensor) -> None:
     norm.bias.copy_(shift + scale * mean)
 
 
-def set_training(model: nn.Module, freeze_norms: bool) -> None:
-    """Training mode, the batch norms' moments held where they are if ``freeze_norms``."""
+def set_training(model: nn.Module, freeze_norms: bool, kept: Iterable[nn.Module] = ()) -> None:
+    """Training mode, the batch norms' moments held where they are if ``freeze_norms``.
+
+    Those of the parts in ``kept``, whose weights do not move either, are held in any case.
+    """
     model.train()
-    if freeze_norms:
-        for module in model.modules():
+    for part in (model,) if freeze_norms else kept:
+        for module in part.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()

@@ -34,6 +34,7 @@ from alphapose_ros.data.feet import FeetSpec, read_feet, read_set_with_feet
 from alphapose_ros.data.people import People
 from alphapose_ros.data.pose_samples import PoseSamples, SetSpec, one_thread, trusted
 from alphapose_ros.data.pseudo import pseudo_label
+from alphapose_ros.models.info import COMBINED, HEATMAP, SIKR, CheckpointInfo
 from alphapose_ros.pose.ablation import warm_up
 from alphapose_ros.pose.losses import PoseLoss
 from alphapose_ros.train.cache import MEMORY, ImageCache
@@ -77,7 +78,7 @@ def train_pose(config: PoseTrainConfig, skeleton: Skeleton | None = None) -> Pat
 
 def _train(config: PoseTrainConfig, skeleton: Skeleton, world: World) -> Path:
     student = make_student(config.init, skeleton, config.network, config.given_starts)
-    info = replace(student.info, input_hw=config.sizes[0], decode=_decode_of(config))
+    info = _decoded_as_trained(replace(student.info, input_hw=config.sizes[0]), config)
     student = replace(student, info=info)
     network = student.network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     teacher = Teacher(config.distill, skeleton, world.device) if config.distill else None
@@ -100,7 +101,9 @@ def _train(config: PoseTrainConfig, skeleton: Skeleton, world: World) -> Path:
         log.info("resumed at step %d of %d", run.step, run.steps)
     elif student.folded:
         _restore(run, student, samples, config)
-    set_training(network, config.freeze_norm)
+    # A random start has no moments yet that freezing could keep.
+    freeze_norm = config.freeze_norm and bool(config.init)
+    set_training(network, freeze_norm, student.trunk_blocks()[: config.freeze])
     batches = _batches(samples, config, run.step, world)
     rhythm = Rhythm(config.save_every, config.log_every, config.tensorboard)
     fit(run, batches, _terms_of(run, student, config, teacher), rhythm)
@@ -141,10 +144,11 @@ def _terms_of(
     return terms
 
 
-def _decode_of(config: PoseTrainConfig) -> str:
-    """How the maps of this loss are read."""
-    kind = config.chosen_loss.kind
-    return kind if kind in ("heatmap", "combined") else "sikr"
+def _decoded_as_trained(info: CheckpointInfo, config: PoseTrainConfig) -> CheckpointInfo:
+    """``info`` with how the maps of this run's loss are read."""
+    loss = config.chosen_loss
+    decode = loss.kind if loss.kind in (HEATMAP, COMBINED) else SIKR
+    return replace(info, decode=decode, tail_cut=loss.tail_cut, norm=loss.norm)
 
 
 def _samples(

@@ -46,16 +46,17 @@ class PoseTrainConfig(RunConfig):
         input_hw: height and width of a crop, multiples of 32.
         other_sizes: crops of these sizes take turns with those of ``input_hw``, piece by piece,
             each as 192x128: one network for several (``pose.input_size``).
-        freeze: number of trunk blocks, from the input, that keep their weights.
+        freeze: number of trunk blocks, from the input, that keep their weights and moments.
         batch_size: crops per step, of all pieces and processes together.
         accumulate: pieces in which a step's crops pass the network, for little memory; the loss
             of a step is the mean of theirs.
         heatmap_steps: steps at the start with the heatmap term alone.
         freeze_norm: keep the batch norms' running moments (small batches would spoil them).
+            Without ``init`` there are none to keep, and they are learned in any case.
         loss: symmetric, or another of ``pose.ablation.LOSSES``, for comparison.
         sikr_weight: weight of the SIKR term beside the heatmap term's 1.
-        tail_cut: share of a map's peak below which the SIKR term takes no part of it; as decoding
-            does. 0 is AlphaPose's own.
+        tail_cut: share of a map's peak below which the SIKR term takes no part of it; the
+            finished file says so, and decoding does the same. 0 is AlphaPose's own.
         distill: weights of a teacher that sees each crop before it is spoilt, the student after;
             of the same joints. Empty for none.
         distill_weight: of its terms beside those of the labels.
