@@ -18,7 +18,7 @@ from alphapose_ros.base.skeletons import COCO17, HALPE136
 from alphapose_ros.data.augment import AugmentConfig, Crop, crop_person, halves
 from alphapose_ros.data.coco import read_image
 from alphapose_ros.data.degrade import degrade
-from alphapose_ros.data.faces import eyes_of, paste_face
+from alphapose_ros.data.faces import Face, eyes_of, face_labelled, paste_face
 from alphapose_ros.data.people import People, read_people
 from alphapose_ros.data.pose_samples import PoseSamples, SetSpec, trusted
 
@@ -215,7 +215,8 @@ def test_a_pasted_face_has_its_eyes_on_the_persons_eyes(right, left) -> None:
     face = np.full((100, 100, 3), 120, np.uint8)
     for place in ((30, 40), (70, 40)):
         cv2.circle(face, place, 6, (250, 20, 20), -1)
-    out = paste_face(crop, eyes, face, landmarks(), HALPE136)
+    everything = np.full(68, 2, np.uint8)
+    out = paste_face(crop, eyes, Face(face, landmarks(), everything), HALPE136)
     part = HALPE136.parts["face"]
     pasted = out.points[part]
     np.testing.assert_allclose(pasted[36:42].mean(0), right, atol=1e-3)
@@ -231,6 +232,43 @@ def test_a_pasted_face_has_its_eyes_on_the_persons_eyes(right, left) -> None:
     assert np.linalg.norm(chin - mouth) > 0.8 * np.linalg.norm(np.subtract(left, right))
     far = np.s_[235:, :]
     np.testing.assert_array_equal(out.image[far], crop.image[far])
+
+
+def test_points_that_a_face_lacks_are_not_labelled() -> None:
+    crop, part = head((80, 60), (110, 60)), HALPE136.parts["face"]
+    eyes = eyes_of(HALPE136, crop)
+    assert eyes is not None
+    points, labels = landmarks(), np.ones(68, np.uint8)
+    labels[:17] = points[:17] = 0  # no jaw
+    face = np.full((100, 100, 3), 250, np.uint8)
+    out = paste_face(crop, eyes, Face(face, points, labels), HALPE136)
+    assert out.labels[part].tolist() == [0] * 17 + [2] * 51
+    assert (out.points[part][:17] == 0).all()
+    whole = paste_face(crop, eyes, Face(face, landmarks(), labels), HALPE136)
+    np.testing.assert_array_equal(out.image, whole.image)  # its place is that of known points
+    np.testing.assert_array_equal(out.points, whole.points)
+
+
+def test_a_face_is_placed_by_its_eyes() -> None:
+    everything = np.full(68, 2, np.uint8)
+    assert face_labelled(landmarks(), everything)
+    for point in (36, 41, 42, 47):
+        lacking = everything.copy()
+        lacking[point] = 0
+        assert not face_labelled(landmarks(), lacking)
+    assert not face_labelled(landmarks() / 10, everything)  # too small to tell
+    assert not face_labelled(np.zeros((68, 2), np.float32), np.zeros(68, np.uint8))
+
+
+def test_people_without_a_face_give_none(tmp_path: Path) -> None:
+    people = read_people(coco_file(tmp_path, [person(flat(COCO17))]), tmp_path)
+    config = replace(AugmentConfig(), face_probability=1.0)
+    stream = PoseSamples([(people, 1.0)], people, config, seed=0)
+    part = HALPE136.parts["face"]
+    for position in range(20):
+        crop = head((80, 60), (110, 60))
+        assert stream._with_face(crop, np.random.default_rng(position)) is crop
+        assert not stream[position]["labels"][part].any()
 
 
 def test_a_head_seen_from_the_side_or_behind_takes_no_face() -> None:

@@ -20,7 +20,7 @@ from alphapose_ros.base.skeletons import COCO17, HALPE136, Skeleton
 from alphapose_ros.data.augment import AugmentConfig, Crop, crop_person
 from alphapose_ros.data.coco import read_image
 from alphapose_ros.data.degrade import degrade, person_in_front
-from alphapose_ros.data.faces import eyes_of, paste_face
+from alphapose_ros.data.faces import Face, eyes_of, face_labelled, paste_face
 from alphapose_ros.data.hands import Arm, Hand, arms_of, hand_points, paste_hand
 from alphapose_ros.data.parts import part_alone, place_part
 from alphapose_ros.data.people import Annotation, People
@@ -176,9 +176,12 @@ class PoseSamples(Dataset[dict[str, Tensor]]):
         if eyes is None or self._faces is None:
             return crop
         row = int(rng.integers(len(self._faces)))
-        face = self._read(self._faces.images[self._faces.image_rows[row]])
         part = self._skeleton.parts["face"]
-        return paste_face(crop, eyes, face, self._faces.keypoints[row, part], self._skeleton)
+        points, labels = self._faces.keypoints[row, part], self._faces.labels[row, part]
+        if not face_labelled(points, labels):
+            return crop
+        image = self._read(self._faces.images[self._faces.image_rows[row]])
+        return paste_face(crop, eyes, Face(image, points, labels), self._skeleton)
 
     def _with_hand(self, crop: Crop, arm: Arm, rng: np.random.Generator) -> Crop:
         assert self._hands is not None
