@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -141,16 +142,74 @@ def test_a_pair_of_the_frame_before_is_kept() -> None:
     assert (got["switches"], got["false_positives"]) == (0, 1)
 
 
+def test_a_frame_without_results_forgets_no_pair() -> None:
+    """As in TrackEval: what was paired before the gap is kept after it."""
+    ids, results = np.array([1, 2]), np.array([10, 20])
+    first = MatchedFrame(ids, results, np.array([[0.9, 0.6], [0.6, 0.9]]))
+    last = MatchedFrame(ids, results, np.array([[0.70, 0.72], [0.72, 0.70]]))
+    unseen = MatchedFrame(ids, np.zeros(0, int), np.zeros((2, 0)))
+    nobody = MatchedFrame(np.zeros(0, int), results, np.zeros((0, 2)))
+    for gap in ([], [unseen], [nobody], [unseen, nobody]):
+        got = measures(count([first, *gap, last]))
+        assert got["switches"] == 0
+        # We count, and TrackEval does not, whoever was missed in such a frame.
+        assert got["fragmentations"] == 2 * any(frame is unseen for frame in gap)
+    lost = MatchedFrame(ids, results, np.zeros((2, 2)))  # here nobody is paired any more
+    assert measures(count([first, lost, last]))["switches"] == 2
+
+
 def random_frames(seed: int) -> list[MatchedFrame]:
     rng, out = np.random.default_rng(seed), []
     for _ in range(30):
-        truth = np.sort(rng.choice(6, rng.integers(3, 7), replace=False))
-        results = np.sort(rng.choice(8, rng.integers(2, 9), replace=False))
+        some = rng.random(2) > 0.15  # else a frame without truth or results
+        truth = np.sort(rng.choice(6, rng.integers(3, 7) * some[0], replace=False))
+        results = np.sort(rng.choice(8, rng.integers(2, 9) * some[1], replace=False))
         similarity = rng.uniform(0, 0.5, (len(truth), len(results)))
         same = truth[:, None] == results[None]
         similarity[same] = rng.uniform(0.4, 1, int(same.sum()))
         out.append(MatchedFrame(truth, results, similarity))
     return out
+
+
+def slow_switches(frames: list[MatchedFrame]) -> int:
+    """Switches of CLEAR MOT by trying every assignment, pairs of before first."""
+    before: dict[int, int] = {}
+    last: dict[int, int] = {}
+    switches = 0
+    for frame in frames:
+        if not len(frame.truth) or not len(frame.results):
+            continue
+        pairs: dict[int, int] = {}
+        most = -1.0
+        longest = max(len(frame.truth), len(frame.results))
+        for order in permutations(range(longest), len(frame.truth)):
+            found = [
+                (t, r) for t, r in enumerate(order)
+                if r < len(frame.results) and frame.similarity[t, r] >= 0.5
+            ]  # fmt: skip
+            kept = sum(before.get(int(frame.truth[t])) == frame.results[r] for t, r in found)
+            score = 1000 * kept + sum(float(frame.similarity[t, r]) for t, r in found)
+            if score > most:
+                most = score
+                pairs = {int(frame.truth[t]): int(frame.results[r]) for t, r in found}
+        switches += sum(last.get(who, result) != result for who, result in pairs.items())
+        before = pairs
+        last.update(pairs)
+    return switches
+
+
+def test_switches_equal_the_slow_ones() -> None:
+    gaps = 0
+    for seed in range(40):
+        rng, frames = np.random.default_rng(seed), []
+        for _ in range(12):
+            there = rng.random(2) > 0.25
+            truth, results = np.arange(3)[: 3 * there[0]], np.arange(4)[: 4 * there[1]]
+            similarity = rng.uniform(0.3, 1, (len(truth), len(results)))
+            frames.append(MatchedFrame(truth, results, similarity))
+            gaps += not similarity.size
+        assert measures(count(frames))["switches"] == slow_switches(frames), seed
+    assert gaps > 100
 
 
 def test_the_same_as_the_reference() -> None:

@@ -162,7 +162,7 @@ def _clear(
     present = _counted([f.truth for f in frames])
     found, people = np.zeros(len(present)), len(present)
     last = np.full(people, -1)  # result that each person had when last found
-    before = np.full(people, -1)  # the same, if that was in the frame before
+    before = np.full(people, -1)  # the same, if that was in the last frame that had any result
     interrupted = np.zeros(people, bool)
     hits = misses = false = switches = fragments = 0
     overlap = 0.0
@@ -178,7 +178,8 @@ def _clear(
         fragments += int(interrupted[who].sum())
         interrupted[frame.truth] = last[frame.truth] >= 0
         interrupted[who] = False
-        before[:] = -1
+        if frame.similarity.size:  # TrackEval passes over frames without truth or results
+            before[:] = -1
         before[who] = last[who] = result
         found[who] += 1
         hits, overlap = hits + len(who), overlap + float(frame.similarity[rows, columns].sum())
