@@ -3,19 +3,25 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from coco_scenes import coco_file, flat, person
 
 from alphapose_ros import cli
 from alphapose_ros.base.errors import ConfigError, InputError
-from alphapose_ros.base.skeletons import HALPE136
+from alphapose_ros.base.skeletons import HALPE136, SKELETONS, Skeleton
 from alphapose_ros.cli import calibrate as command
 from alphapose_ros.data.people import People
 from alphapose_ros.eval.metrics import calibration_error
 from alphapose_ros.eval.pose import Estimates
+from alphapose_ros.models.checkpoint import save_checkpoint
+from alphapose_ros.models.family import architecture_of
+from alphapose_ros.models.info import default_info
 from alphapose_ros.models.light import LightPose
 from alphapose_ros.pose.confidence import Calibration, Logistic
 from alphapose_ros.pose.config import PoseConfig
@@ -67,6 +73,37 @@ def test_the_command_fits_writes_and_judges(
     assert [(row[0], row[1]) for row in rows] == [("body", 3400), ("left_hand", 4200)]
     with pytest.raises(InputError, match="few@x: expected 30 people"):
         command.calibrate(command.CalibrationConfig(out=str(out), people="few@x"))
+
+
+@pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS.keys())
+def test_the_file_fits_the_network_that_it_was_made_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, skeleton: Skeleton
+) -> None:
+    weights, out = tmp_path / "pose.safetensors", tmp_path / "c.json"
+    network = LightPose(len(skeleton))
+    info = default_info(architecture_of(network.state_dict()), "")
+    save_checkpoint(network, replace(info, skeleton=skeleton.name), weights)
+    path = coco_file(tmp_path, [person(flat(skeleton))] * 40)
+    content = json.loads(path.read_text())
+    content["categories"] = [{"id": 1, "keypoints": list(skeleton.keypoint_names)}]
+    path.write_text(json.dumps(content))
+
+    def answered(estimator: object, people: People, *_: object) -> Estimates:
+        scores = rng.uniform(0.05, 0.95, people.labels.shape).astype(np.float32)
+        found = people.keypoints + 500 * (rng.random((*scores.shape, 1)) > scores[..., None])
+        return Estimates(people, found.astype(np.float32), scores, scores.mean(1))
+
+    monkeypatch.setattr(command, "estimate_people", answered)
+    config = command.CalibrationConfig(
+        out=str(out), people=f"{path}@{tmp_path}", weights=str(weights)
+    )
+    command.calibrate(config)
+    assert Calibration.load(out).skeleton == skeleton.name
+    assert set(Calibration.load(out).curves) == set(skeleton.parts)
+    decoded_network(weights, PoseConfig(calibration=str(out)))
+    coco_file(tmp_path, [])
+    with pytest.raises(InputError, match="expected people with keypoints, found none"):
+        command.calibrate(config)
 
 
 def test_most_people_are_spread_over_the_set(rng: np.random.Generator) -> None:

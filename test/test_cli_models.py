@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from cli_stand_in import fails
+from custom_joints import own_network, own_skeleton
 from file_server import FileServer, Served
 
 import alphapose_ros.cli as cli
 from alphapose_ros.cli import models
+from alphapose_ros.models.stored_skeleton import skeleton_text, stored_skeleton
 from alphapose_ros.registry.catalogue import MODELS, PRESETS
 from alphapose_ros.registry.store import state_of
 
@@ -108,6 +110,17 @@ def test_a_model_is_fetched_listed_and_verified(
     assert models.verify_all()["yolox_s"].startswith(str(cache))
     printed(capsys, "fetch", "yolox_s", "--mirror", f"{server.address}/m")
     assert models.verify_all()["yolox_s"] == ""
+
+
+def test_a_converted_file_keeps_its_own_skeleton(capsys: Capture, tmp_path: Path) -> None:
+    source, target = own_network(tmp_path / "own.safetensors"), tmp_path / "converted.safetensors"
+    out = printed(capsys, "convert", str(source), str(target))
+    assert str(target) in out
+    kept = stored_skeleton(target)
+    assert kept is not None
+    assert skeleton_text(kept) == skeleton_text(own_skeleton())
+    printed(capsys, "convert", "pose_nano", str(target))
+    assert stored_skeleton(target) is None
 
 
 def test_verify_says_what_is_bundled_and_what_nobody_knows(capsys: Capture, cache: Path) -> None:

@@ -13,13 +13,9 @@ from alphapose_ros.base.settings import check_settings, setting
 from alphapose_ros.cli.console import say, table, ticking
 from alphapose_ros.data.people import People
 from alphapose_ros.data.pose_samples import SetSpec
+from alphapose_ros.data.readers import read_set
 from alphapose_ros.eval.metrics import area_under_roc, calibration_error
-from alphapose_ros.eval.pose import (
-    Estimates,
-    estimate_people,
-    people_with_joints,
-    placed_joints,
-)
+from alphapose_ros.eval.pose import Estimates, estimate_people, placed_joints
 from alphapose_ros.pose.confidence import Calibration, fit_calibration
 from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.pose.factory import create_estimator
@@ -99,7 +95,10 @@ def known_joints(people: People) -> np.ndarray:
 def _estimates(config: CalibrationConfig, text: str) -> Estimates:
     spec = SetSpec.parse(text)
     estimator = create_estimator(PoseConfig(weights=config.weights))
-    found = people_with_joints(spec.annotations, spec.images, skeleton=estimator.skeleton)
+    # The network's own joints: a calibration of others is refused when the network is built.
+    found = read_set(spec.annotations, spec.images, estimator.skeleton)
+    if len(found) == 0:
+        raise InputError(f"{text}: expected people with keypoints, found none")
     people = _spread(found, config.most)
     with ticking(" images", quiet=False) as tick:
         return estimate_people(estimator, people, tick)

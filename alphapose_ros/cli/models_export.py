@@ -54,11 +54,15 @@ def register(commands: Commands) -> None:
 def run_convert(args: argparse.Namespace) -> int:
     """Read, say what it is, write."""
     from alphapose_ros.models.checkpoint import load_checkpoint, save_checkpoint
+    from alphapose_ros.models.stored_skeleton import add_skeleton, stored_skeleton
     from alphapose_ros.registry.store import resolve
 
-    target = _target(args.target, ".safetensors")
-    network, info = load_checkpoint(resolve(args.source), decode=args.decode)
+    target, source = _target(args.target, ".safetensors"), resolve(args.source)
+    network, info = load_checkpoint(source, decode=args.decode)
+    own = stored_skeleton(source)
     save_checkpoint(network, info, target)
+    if own is not None:
+        add_skeleton(target, own)
     say(f"{info.text()}: {target}")
     return 0
 
