@@ -10,6 +10,7 @@ import hashlib
 import pickle
 import struct
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +26,17 @@ _DAMAGED = (
 )  # fmt: skip
 
 
+_SCALE = ".scale"  # behind the name of int8 values: (output channels, groups), float16
+_INT8_MOST = 127
+_GROUP = 32
+_LEAST_SCALE = 6e-8  # float16's smallest
+
+
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """Named tensors from a safetensors file or a PyTorch checkpoint, in their stored precision.
 
-    Only tensors are read: a pickle that would run code is refused.
+    What :func:`as_int8` stored comes back as float32. Only tensors are read: a pickle that would
+    run code is refused.
 
     Raises:
         WeightsError: missing, damaged, or not a table of tensors.
@@ -41,7 +49,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
     if path.suffix == ".safetensors":
         try:
-            return load_file(path)
+            return _from_int8(load_file(path))
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"{path}: not a usable safetensors file: {error}") from error
     content = load_checkpoint(path)
@@ -74,6 +82,44 @@ def load_checkpoint(path: Path) -> Any:
         raise WeightsError(
             f"{path}: not a usable checkpoint: {type(error).__name__}: {error}"
         ) from error
+
+
+def as_int8(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights as int8, half of float16, with a scale for every 32 inputs of an output channel.
+
+    A weight is off by 1/220 of the largest of its group at most. What has fewer inputs stays as
+    it is: depthwise convolutions are 1 % of all bytes and cost 1.4 AP in int8 (pose_fast), where
+    all other layers cost nothing. Networks run in floats as before: it is the file that becomes
+    small.
+    """
+    import torch
+
+    out: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        rows = tensor.detach().float().flatten(1) if tensor.dim() > 1 else tensor[None]
+        width = rows.shape[1]
+        if not tensor.is_floating_point() or tensor.dim() < 2 or width < _GROUP or not len(rows):
+            out[name] = tensor
+            continue
+        grouped = rows.unflatten(1, (-1, _GROUP if width % _GROUP == 0 else width))
+        most = grouped.abs().amax(2).clamp_min(_LEAST_SCALE * _INT8_MOST)
+        scale = (most / _INT8_MOST).half()
+        values = (grouped / scale.float()[..., None]).round().clamp(-_INT8_MOST, _INT8_MOST)
+        out[name] = values.to(torch.int8).view(tensor.shape)
+        out[name + _SCALE] = scale
+    return out
+
+
+def _from_int8(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    import torch
+
+    out = dict(tensors)
+    for name, values in tensors.items():
+        if values.dtype == torch.int8 and name + _SCALE in tensors:
+            scale = out.pop(name + _SCALE).float()
+            grouped = values.float().flatten(1).unflatten(1, (scale.shape[1], -1))
+            out[name] = (grouped * scale[..., None]).view(values.shape)
+    return out
 
 
 def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:

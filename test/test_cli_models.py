@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from cli_stand_in import fails
 from custom_joints import own_network, own_skeleton
 from file_server import FileServer, Served
@@ -16,6 +17,7 @@ from alphapose_ros.cli import models
 from alphapose_ros.models.stored_skeleton import skeleton_text, stored_skeleton
 from alphapose_ros.registry.catalogue import MODELS, PRESETS
 from alphapose_ros.registry.store import state_of
+from alphapose_ros.weights import load_tensors
 
 Capture = pytest.CaptureFixture[str]
 ALPHAPOSE = "alphapose_fastpose_res50_coco17"
@@ -121,6 +123,24 @@ def test_a_converted_file_keeps_its_own_skeleton(capsys: Capture, tmp_path: Path
     assert skeleton_text(kept) == skeleton_text(own_skeleton())
     printed(capsys, "convert", "pose_nano", str(target))
     assert stored_skeleton(target) is None
+
+
+def test_a_file_converted_to_int8_is_small_and_nearly_the_same(
+    capsys: Capture, tmp_path: Path
+) -> None:
+    source = own_network(tmp_path / "own.safetensors")
+    target, again = tmp_path / "small.safetensors", tmp_path / "again.safetensors"
+    printed(capsys, "convert", str(source), str(target), "--int8")
+    printed(capsys, "convert", str(target), str(again))
+    assert target.stat().st_size < 0.4 * again.stat().st_size  # which is float32
+    kept = stored_skeleton(target)
+    assert kept is not None
+    assert kept.name == own_skeleton().name
+    before, after = load_tensors(source), load_tensors(again)
+    assert before.keys() == after.keys()
+    for name, values in before.items():
+        most = values.float().abs().max()
+        torch.testing.assert_close(after[name], values.float(), rtol=0, atol=most / 220)
 
 
 def test_verify_says_what_is_bundled_and_what_nobody_knows(capsys: Capture, cache: Path) -> None:

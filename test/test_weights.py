@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from alphapose_ros.base.errors import WeightsError
-from alphapose_ros.weights import load_tensors, save_tensors, sha256_of
+from alphapose_ros.weights import as_int8, load_tensors, save_tensors, sha256_of
 
 
 class CreatesFile:
@@ -45,6 +45,34 @@ def test_safetensors_round_trip_leaves_no_partial_file(tmp_path: Path, tensors) 
     assert same(load_tensors(path), tensors)
     assert [p.name for p in path.parent.iterdir()] == ["weights.safetensors"]
     assert path.stat().st_mode & 0o044 == 0o044
+
+
+def test_int8_is_off_by_half_a_step_of_its_group(tmp_path: Path) -> None:
+    across = torch.logspace(-3, 3, 3).repeat_interleave(32)[:, None, None]
+    tensors = {
+        "conv": torch.randn(5, 4, 3, 3) * torch.logspace(-3, 3, 5).view(-1, 1, 1, 1),
+        "half": torch.randn(4, 70).half(),
+        "wide": torch.randn(2, 96, 1, 1) * across,
+        "depthwise": torch.randn(6, 1, 3, 3),
+        "dead": torch.zeros(2, 40),
+        "none": torch.zeros(0, 40),
+        "bias": torch.randn(5),
+        "count": torch.arange(80).view(2, 40),
+    }
+    stored = as_int8(tensors)
+    save_tensors(stored, tmp_path / "a.safetensors")
+    found = load_tensors(tmp_path / "a.safetensors")
+    assert found.keys() == tensors.keys()
+    for name in ("depthwise", "dead", "none", "bias", "count"):
+        assert torch.equal(found[name], tensors[name])
+    for name, group in (("conv", 36), ("half", 70), ("wide", 32)):
+        assert stored[name].dtype == torch.int8
+        wanted = tensors[name].float().reshape(-1, group)
+        most = wanted.abs().amax(1, keepdim=True)
+        error = (found[name].reshape(-1, group) - wanted).abs()
+        assert (error <= most / 220).all()
+        assert (error > most / 300).any()
+    assert stored["conv"].flatten(1).abs().amax(1).tolist() == [127] * 5
 
 
 def test_tensors_that_are_views_are_written_whole(tmp_path: Path) -> None:

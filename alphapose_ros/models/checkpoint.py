@@ -33,7 +33,7 @@ from alphapose_ros.models.info import (
     no_split,
 )
 from alphapose_ros.models.state import State, fitted, without_prefix
-from alphapose_ros.weights import load_tensors
+from alphapose_ros.weights import as_int8, load_tensors
 
 if TYPE_CHECKING:
     from alphapose_ros.models.light import LightPose
@@ -90,10 +90,13 @@ def load_light_state(state: State) -> LightPose:
     return fitted(lambda: fold_batch_norm(build()), state)
 
 
-def save_checkpoint(network: nn.Module, info: CheckpointInfo, path: str | Path) -> None:
+def save_checkpoint(
+    network: nn.Module, info: CheckpointInfo, path: str | Path, *, int8: bool = False
+) -> None:
     """Write a safetensors file from which :func:`load_checkpoint` makes the same two again.
 
-    An interrupted write leaves no half file under ``path``.
+    With ``int8`` nearly the same, see :func:`alphapose_ros.weights.as_int8`. An interrupted write
+    leaves no half file under ``path``.
 
     Raises:
         InputError: ``path`` has another suffix, or ``info`` is about another network.
@@ -117,7 +120,7 @@ def save_checkpoint(network: nn.Module, info: CheckpointInfo, path: str | Path) 
     unfinished = path.with_suffix(".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, unfinished, metadata=metadata)
+        save_file(as_int8(tensors) if int8 else tensors, unfinished, metadata=metadata)
         unfinished.chmod(0o644)  # the writer makes it private
         unfinished.replace(path)
     except (SafetensorError, OSError) as error:
