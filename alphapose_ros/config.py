@@ -24,7 +24,8 @@ from alphapose_ros.base.settings import check_settings, setting, setting_of, unq
 from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.pose.nms_config import PoseNmsConfig
-from alphapose_ros.registry.catalogue import MODELS, PRESET_SIZES
+from alphapose_ros.registry.bundled import POSE_NANO
+from alphapose_ros.registry.catalogue import MODELS, PRESET_DETECTOR_HW
 from alphapose_ros.registry.catalogue import PRESETS as PRESET_MODELS
 from alphapose_ros.registry.spec import ModelSpec
 from alphapose_ros.reid.config import ReidConfig
@@ -48,7 +49,7 @@ class PipelineConfig:
         preset: a set of models: nano or fast (bundled), balanced or accurate (alphapose-ros models
             fetch NAME brings them, and they need ONNX Runtime), in place of detector's name,
             weights, format and input size and of pose's weights, format and decode; empty: these
-            count. fast is nano on fewer pixels: it also sets pose.input_size, where that is empty.
+            count. fast is for fewer pixels: the detector of nano at 320x320, people at 192x128.
         device: auto (CUDA where there is one), cpu, cuda or cuda:N.
         runtime: what runs the networks: torch, compile (torch.compile, with CUDA graphs on a
             GPU), onnxruntime, tensorrt or openvino; auto: on a CPU onnxruntime, else openvino,
@@ -105,14 +106,11 @@ class PipelineConfig:
             raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}, got {name!r}")
         detector, pose = (MODELS[model] for model in PRESET_MODELS[name])
         chosen = cls(detector=_detector_of(detector), pose=_pose_of(pose))
-        if name not in PRESET_SIZES:
+        if name not in PRESET_DETECTOR_HW:
             return chosen
-        (height, width), crop_hw = PRESET_SIZES[name]
-        detector_config = dataclasses.replace(
-            chosen.detector, input_height=height, input_width=width
-        )
-        crops = dataclasses.replace(chosen.pose, input_size="{}x{}".format(*crop_hw))
-        return dataclasses.replace(chosen, detector=detector_config, pose=crops)
+        height, width = PRESET_DETECTOR_HW[name]
+        small = dataclasses.replace(chosen.detector, input_height=height, input_width=width)
+        return dataclasses.replace(chosen, detector=small)
 
     def resolved(self) -> PipelineConfig:
         """With the models of ``preset``, where one is named; all else stays as it is."""
@@ -123,11 +121,7 @@ class PipelineConfig:
             self,
             preset="",
             detector=_with_model(self.detector, chosen.detector, _DETECTOR_MODEL),
-            pose=_with_model(
-                self.pose,
-                chosen.pose,
-                _POSE_MODEL if self.pose.input_size else (*_POSE_MODEL, "input_size"),
-            ),
+            pose=_with_model(self.pose, chosen.pose, _POSE_MODEL),
         )
 
     def runtime_on(self, device: object) -> RuntimeOptions:
@@ -156,7 +150,7 @@ def _detector_of(spec: ModelSpec) -> DetectorConfig:
 
 
 def _pose_of(spec: ModelSpec) -> PoseConfig:
-    return PoseConfig(weights="" if spec.bundled else spec.name)
+    return PoseConfig(weights="" if spec.name == POSE_NANO else spec.name)
 
 
 def read_parameters(path: Path, node: str = NODE_NAME) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from alphapose_ros.config import PipelineConfig, build, read_parameters, split_p
 from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.front.config import NodeConfig
 from alphapose_ros.pose.config import PoseConfig
+from alphapose_ros.registry.bundled import POSE_NANO
 from alphapose_ros.registry.catalogue import MODELS, PRESETS
 from alphapose_ros.tracking.config import TrackerConfig
 
@@ -223,9 +224,8 @@ def test_a_preset_is_one_line_that_names_known_models(name: str) -> None:
     assert chosen.detector.name == MODELS[detector].detector_name
     size_hw = (320, 320) if name == "fast" else MODELS[detector].input_hw
     assert (chosen.detector.input_height, chosen.detector.input_width) == size_hw
-    for weights, model in ((chosen.detector.weights, detector), (chosen.pose.weights, pose)):
-        assert weights == ("" if MODELS[model].bundled else model)
-    assert chosen.pose.input_size == ("192x160" if name == "fast" else "")
+    assert chosen.detector.weights == ("" if MODELS[detector].bundled else detector)
+    assert chosen.pose.weights == ("" if pose == POSE_NANO else pose)
     own = PipelineConfig(preset=name, pose=PoseConfig(input_size="224x160")).resolved()
     assert own.pose.input_size == "224x160"
 

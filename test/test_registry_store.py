@@ -134,9 +134,9 @@ def test_the_hash_of_a_bundled_file_is_verified(tmp_path: Path) -> None:
 
 
 def test_unknown_and_missing_bundled_files_are_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="expected one of pose_nano, detector_nano"):
+    with pytest.raises(WeightsError, match="expected one of pose_nano, pose_fast, detector_nano"):
         bundled_path("huge")
-    with pytest.raises(WeightsError, match="expected one of pose_nano, detector_nano"):
+    with pytest.raises(WeightsError, match="expected one of pose_nano, pose_fast, detector_nano"):
         bundled_path(NAME)
     missing = model(tmp_path / "w.safetensors")
     assert state_of(missing) == "missing"

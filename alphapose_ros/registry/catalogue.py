@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from alphapose_ros.registry.alphapose import ALPHAPOSE
-from alphapose_ros.registry.bundled import BUNDLED, DETECTOR_NANO, POSE_NANO
+from alphapose_ros.registry.bundled import BUNDLED, DETECTOR_NANO, POSE_FAST, POSE_NANO
 from alphapose_ros.registry.detectors import DARKNET, EFFICIENTDET, TORCHVISION, YOLOX
 from alphapose_ros.registry.openmmlab import OPENMMLAB
 from alphapose_ros.registry.spec import ModelSpec
@@ -20,11 +20,9 @@ MODELS: dict[str, ModelSpec] = {
 # pairs, and at equal input DWPose-m is two points of AP above RTMW-m for half its work.
 PRESETS: dict[str, tuple[str, str]] = {
     "nano": (DETECTOR_NANO, POSE_NANO),
-    "fast": (DETECTOR_NANO, POSE_NANO),
+    "fast": (DETECTOR_NANO, POSE_FAST),
     "balanced": ("yolox_m_human", "dwpose_m_wholebody133_256x192"),
     "accurate": ("yolox_x_human", "rtmw_l_wholebody133_384x288"),
 }
-# Height and width of a preset's inputs, detector and pose, where they are not the models' own.
-PRESET_SIZES: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
-    "fast": ((320, 320), (192, 160))
-}
+# Height and width of a preset's detector input, where it is not the model's own.
+PRESET_DETECTOR_HW: dict[str, tuple[int, int]] = {"fast": (320, 320)}
