@@ -63,19 +63,35 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_network")
-@pytest.mark.parametrize("output", ["o.json", "o"])
-def test_openpose_refuses_images_of_one_name(
-    output: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("form", "output"),
+    [("openpose", "o.json"), ("openpose", "o"), ("alphapose", "o.json"), ("coco", "o.json")],
+)
+def test_two_images_of_one_name_are_refused(
+    form: str, output: str, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tmp_path / "cam1"
     other.mkdir()
     copied = other / "img_2.png"
     copied.write_bytes((images / "img_2.png").read_bytes())
-    argv = ["predict", str(images), str(other), "--format", "openpose", "--output"]
+    argv = ["predict", str(images), str(other), "--format", form, "--output"]
     line = fails(capsys, [*argv, str(tmp_path / output)])
     assert str(images / "img_2.png") in line
     assert str(copied) in line
     assert not (tmp_path / output).exists()
+
+
+def test_the_folder_above_tells_images_of_one_name_apart(
+    pipeline: OnePerson, images: Path, tmp_path: Path
+) -> None:
+    for camera in ("cam1", "cam2"):
+        (images / camera).mkdir()
+        (images / camera / "7.png").write_bytes((images / "img_2.png").read_bytes())
+    output = tmp_path / "r.json"
+    argv = ["predict", str(images), "--output", str(output), "--format", "coco"]
+    assert cli.main(argv) == 0
+    found = [row["image_id"] for row in json.loads(output.read_text())]
+    assert {"cam1/7.png", "cam2/7.png"} <= set(found)
 
 
 def test_openpose_tells_endings_apart_in_one_file_alone(
@@ -88,10 +104,12 @@ def test_openpose_tells_endings_apart_in_one_file_alone(
     assert len(json.loads((tmp_path / "o.json").read_text())) == 4
 
 
-def test_openpose_takes_an_image_twice(pipeline: OnePerson, images: Path, tmp_path: Path) -> None:
-    argv = ["predict", str(images), str(images / "img_1.png"), "--format", "openpose"]
-    assert cli.main([*argv, "--output", str(tmp_path / "o")]) == 0
+def test_an_image_may_be_named_twice(pipeline: OnePerson, images: Path, tmp_path: Path) -> None:
+    argv = ["predict", str(images), str(images / "img_1.png"), "--output"]
+    assert cli.main([*argv, str(tmp_path / "o"), "--format", "openpose"]) == 0
     assert len(list((tmp_path / "o").iterdir())) == 3
+    assert cli.main([*argv, str(tmp_path / "o.json")]) == 0
+    assert len(json.loads((tmp_path / "o.json").read_text())) == 4
 
 
 @pytest.mark.usefixtures("no_network")

@@ -33,6 +33,9 @@ formats:
   openpose   BODY_25, face and hands; OUTPUT ending in .json is one file with the images' names
              as keys, any other OUTPUT is a folder with one <name>_keypoints.json per image
 
+An image's name is its path in the folder that was named. Two images of one name are refused: name
+the folder above both, or give them outputs of their own.
+
 --boxes takes given person boxes (COCO result rows: image_id, bbox [x, y, w, h], score) instead of
 the detector, and answers each of them: no pose is suppressed.
 
@@ -192,19 +195,19 @@ def _check_output(form: str, output: Path, images: list[Image]) -> None:
     elif not (there := next(p for p in (output, *output.parents) if p.exists())).is_dir():
         raise InputError(f"{output}: expected a folder to write to, {there} is a file")
     taken: dict[str, Image] = {}
-    for image in images if form == "openpose" else ():
-        key = _openpose_key(image, output)
+    for image in images:
+        key = _key(form, image, output)
         other = taken.setdefault(key, image)
         if other.path != image.path:
             raise InputError(
-                f"--format openpose: expected a name of its own for each image, got {key!r} "
+                f"--format {form}: expected a name of its own for each image, got {key!r} "
                 f"for {other.path} and {image.path}; give them outputs of their own"
             )
 
 
-def _openpose_key(image: Image, output: Path) -> str:
-    """What its document is found by: in a folder the name of its file, without the ending."""
-    if _is_folder_output("openpose", output):
+def _key(form: str, image: Image, output: Path) -> str:
+    """What its people are found by: in a folder the name of its file, without the ending."""
+    if _is_folder_output(form, output):
         return Path(image.name).with_suffix("").as_posix()
     return image.name
 
@@ -231,9 +234,7 @@ def _write(
     from alphapose_ros.io.formats import alphapose_rows, coco_rows, openpose_document
 
     if form == "openpose":
-        documents = {
-            _openpose_key(image, output): openpose_document(poses) for image, poses in found
-        }
+        documents = {_key(form, image, output): openpose_document(poses) for image, poses in found}
         if not _is_folder_output(form, output):
             _write_json(output, documents)
             return
