@@ -91,6 +91,13 @@ def test_the_same_command_does_what_is_missing_or_failed(
     assert all(after[name] == before[name] for name in ("two.avi", "three.avi"))
 
 
+def test_results_inside_a_recording_do_not_change_it(diary: Path, tmp_path: Path) -> None:
+    folder = images(tmp_path / "photos", [1, 1])
+    for _ in range(2):
+        assert batch(folder, "--out", folder / "poses") == 0
+    assert len(diary.read_text().split()) == 2
+
+
 def test_another_configuration_is_refused_in_one_line(
     diary: Path, inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -63,6 +63,24 @@ def test_a_row_without_its_folder_and_a_failure_are_not_done(tmp_path: Path) -> 
         assert json.loads(line)["status"] == DONE
 
 
+def lines_of(folder: BatchFolder) -> dict[str, str]:
+    """Recording and status of each line of the manifest; none has two."""
+    lines = [json.loads(line) for line in (folder.path / MANIFEST).read_text().splitlines()]
+    assert len({line["recording"] for line in lines}) == len(lines)
+    return {line["recording"]: line["status"] for line in lines}
+
+
+def test_another_row_of_a_recording_replaces_its_own(tmp_path: Path) -> None:
+    with opened(tmp_path / "out") as folder:
+        for name in ("bad-0", "bad-1"):
+            folder.add(Row.of(replace(CLIP, name=name), FAILED, "c0", error="broken"))
+    with opened(tmp_path / "out") as folder:
+        folder.add(complete(folder.path, replace(CLIP, name="bad-0")))
+        assert lines_of(folder) == {"bad-0": DONE, "bad-1": FAILED}
+        folder.add(complete(folder.path, CLIP))  # appended to the file that is there now
+        assert lines_of(folder) == {"bad-0": DONE, "bad-1": FAILED, CLIP.name: DONE}
+
+
 def test_what_killed_processes_left_is_no_obstacle(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

@@ -25,7 +25,7 @@ from alphapose_ros.batch import recording as room
 from alphapose_ros.batch import tables
 from alphapose_ros.batch.here import work_here
 from alphapose_ros.batch.manifest import DONE, FAILED, ROW, Row, read_row
-from alphapose_ros.batch.recording import BAG, Progress, process
+from alphapose_ros.batch.recording import BAG, Progress, failed, process
 from alphapose_ros.batch.tables import FRAMES, PEOPLE
 from alphapose_ros.batch.worklist import Recording
 from alphapose_ros.io import part
@@ -233,6 +233,37 @@ def test_a_complete_result_is_not_made_again_and_one_of_a_changed_file_is(tmp_pa
     row = last(process(plan(tmp_path, max_frames=1), Seeing(str(diary)), changed))
     assert (row.frames, row.mtime_ns) == (1, changed.mtime_ns)
     assert read_row(tmp_path / recording.name) == row
+
+
+@pytest.mark.parametrize("red", [RAISING, None])
+def test_a_changed_one_that_fails_leaves_no_results(tmp_path: Path, red: int | None) -> None:
+    (image,) = images(tmp_path / "clip", [1]).iterdir()
+    before = Recording.at(image.parent)
+    assert last(process(plan(tmp_path), Seeing(), before)).status == DONE
+    image.write_text("broken")
+    if red is not None:
+        (image,) = (each.replace(image) for each in images(tmp_path / "new", [red]).iterdir())
+    assert last(process(plan(tmp_path), Seeing(), Recording.at(image.parent))).status == FAILED
+    assert not (tmp_path / before.name).exists()
+    assert not list((tmp_path / ".partial").iterdir())
+
+
+def test_a_failure_costs_no_results_that_are_its_own(tmp_path: Path) -> None:
+    """Of a worker that finished and died before it could tell, for the last time allowed."""
+    recording = Recording.at(images(tmp_path / "clip", [1]))
+    row = last(process(plan(tmp_path), Seeing(), recording))
+    assert failed(plan(tmp_path), recording, "its worker died").status == FAILED
+    assert read_row(tmp_path / recording.name) == row
+    failed(plan(tmp_path), replace(recording, size=1), "its worker died")
+    assert not (tmp_path / recording.name).exists()
+
+
+def test_results_are_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(part, "_to_disk", synced.append)
+    last(process(plan(tmp_path), Seeing(), Recording.at(images(tmp_path / "clip", [1]))))
+    names = [path.name for path in synced]
+    assert [names.count(name) for name in (PEOPLE, FRAMES, BAG, ROW)] == [1] * 4
 
 
 def killed(work: Callable[[], object]) -> int | None:

@@ -98,6 +98,39 @@ def test_names_are_readable_and_of_one_path_alone(tree: Path) -> None:
     assert Recording.at(odd).name.startswith("ein_W_rfel_2-")
 
 
+@pytest.mark.parametrize("name", ["photos", "bags/split"])
+def test_results_inside_a_recording_are_none_of_it(tree: Path, name: str) -> None:
+    before = find_recordings([name])
+    for inner in ("poses/batch.json", "poses/one-0/people.parquet", ".cache/x", ".DS_Store"):
+        path = tree / name / inner
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    assert find_recordings([name]) == before
+    (tree / name / "new").mkdir()
+    (tree / name / "new" / "3.png").write_bytes(b"xyz")
+    assert Recording.at(tree / name).size == before[0].size + 3
+
+
+def test_links_lead_to_each_recording_once(tree: Path) -> None:
+    plain = found(".")
+    (tree / "1st").symlink_to("b")
+    assert found("1st", "b") == found("b", "1st") == ["b/clip2.mp4"]
+    assert found("1st/*.mp4") == ["1st/clip2.mp4"]  # under the name that it was asked for by
+    for link, target in (
+        ("a/0", "../bags"), ("a/up", ".."), ("b/up", ".."), ("b/0.mp4", "clip2.mp4"),
+    ):  # fmt: skip
+        (tree / link).symlink_to(target)
+    assert found(".") == plain
+
+
+def test_links_out_of_the_folder_are_followed(tree: Path) -> None:
+    (tree / "new").mkdir()
+    (tree / "new" / "day").symlink_to(tree / "a")
+    (tree / "new" / "gone").symlink_to(tree / "nowhere")
+    (tree / "new" / "gone.mp4").symlink_to(tree / "nowhere.mp4")  # fails alone
+    assert found("new") == ["new/day/clip2.MP4", "new/day/clip10.mp4", "new/gone.mp4"]
+
+
 def test_a_recording_is_known_by_its_files(tree: Path) -> None:
     before = Recording.at(tree / "bags" / "split")
     assert before.size == sum(p.stat().st_size for p in (tree / "bags/split").iterdir())

@@ -3,7 +3,8 @@
 
 Each recording's results are a folder that gets its name when it is complete, with its own row in
 it. These folders are the truth; ``manifest.jsonl`` is all rows in one file, written anew from them
-whenever a batch begins, so that no moment at which a process can be killed matters.
+whenever a batch begins, so that no moment at which a process can be killed matters. It is written
+anew too where a recording's row replaces one of before.
 """
 
 from __future__ import annotations
@@ -130,7 +131,12 @@ class BatchFolder(Closing):
         _replace(file, json.dumps({**settings, "hash": self.config}, indent=1) + "\n")
         shutil.rmtree(self.path / PARTIAL, ignore_errors=True)
         self.rows = self._gathered()
+        self._write_manifest()
+
+    def _write_manifest(self) -> None:
         _replace(self.path / MANIFEST, "".join(row.line() for row in self.rows.values()))
+        if self._rows is not None:  # of the file that was replaced
+            self._rows.close()
         self._rows = (self.path / MANIFEST).open("a", encoding="utf-8")
 
     def _gathered(self) -> dict[str, Row]:
@@ -150,9 +156,13 @@ class BatchFolder(Closing):
         return row is not None and row.status == DONE and row.is_of(recording, self.config)
 
     def add(self, row: Row) -> None:
-        """Append a row; it is on its way to the disk when this returns."""
+        """Append a row, or replace the recording's own; it is on its way to the disk after."""
         assert self._rows is not None
+        again = row.recording in self.rows
         self.rows[row.recording] = row
+        if again:
+            self._write_manifest()
+            return
         self._rows.write(row.line())
         self._rows.flush()
 

@@ -8,7 +8,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -92,15 +92,16 @@ def process(plan: Plan, pipeline: Pipeline, recording: Recording) -> Iterator[Pr
     began = time.perf_counter()
     partial = None
     try:
-        partial = plan.out / PARTIAL / f"{recording.name}-{secrets.token_hex(4)}"
-        partial.mkdir(parents=True)
+        partial = _new_partial(plan, recording)
         for report in _written(plan, pipeline, recording, partial):
             if isinstance(report, Row):
                 report = replace(report, seconds=round(time.perf_counter() - began, 3))
                 _keep(partial, final, report)
             yield report
-    except (AlphaPoseError, OSError) as error:
+    except AlphaPoseError as error:
         yield failed(plan, recording, _one_line(error))
+    except OSError as error:  # of the disk, not of the recording: results that were there stay
+        yield Row.of(recording, FAILED, plan.config, error=_one_line(error))
     except Exception as error:  # noqa: BLE001 - of one recording; the others go on
         reason = f"unexpected {type(error).__name__}: {_one_line(error)}"
         yield replace(failed(plan, recording, reason), trace=traceback.format_exc())
@@ -110,8 +111,25 @@ def process(plan: Plan, pipeline: Pipeline, recording: Recording) -> Iterator[Pr
 
 
 def failed(plan: Plan, recording: Recording, reason: str) -> Row:
-    """The row of a recording that could not be worked on."""
+    """The row of a recording that could not be worked on.
+
+    Results of the recording as it was before it changed go: they would be taken for its own.
+    """
+    final = plan.out / recording.name
+    row = read_row(final)
+    if row is not None and not row.is_of(recording, plan.config):
+        with suppress(OSError):  # of a disk that takes nothing: the row says that they are old
+            partial = _new_partial(plan, recording)
+            final.rename(partial)  # all at once, wherever it is killed
+            shutil.rmtree(partial)
     return Row.of(recording, FAILED, plan.config, error=reason)
+
+
+def _new_partial(plan: Plan, recording: Recording) -> Path:
+    """An empty folder where nothing counts as results."""
+    partial = plan.out / PARTIAL / f"{recording.name}-{secrets.token_hex(4)}"
+    partial.mkdir(parents=True)
+    return partial
 
 
 def _written(
@@ -150,8 +168,8 @@ def _frames(source: Source, options: BatchOptions) -> Iterator[Frame]:
 def _keep(partial: Path, final: Path, row: Row) -> None:
     """Give complete results their name, once they are on the disk."""
     (partial / ROW).write_text(row.line(), encoding="utf-8")
-    settle(partial)  # before the old ones go
     if final.exists():  # of the recording as it was before it changed
+        settle(partial)  # before the old ones go
         shutil.rmtree(final)
     publish(partial, final)
 

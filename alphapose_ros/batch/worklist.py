@@ -7,6 +7,7 @@ import glob
 import hashlib
 import os
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ class Recording:
         name: of its results: the file's stem and a part of its path's hash, so that it is its own
             whatever else the batch holds.
         path: absolute.
-        size: bytes, of all files of a folder.
+        size: bytes, of all files of a folder but hidden ones and results of batches.
         mtime_ns: of the newest file.
     """
 
@@ -44,14 +45,25 @@ class Recording:
     def at(cls, path: Path) -> Recording:
         """The recording that lies there."""
         path = Path(os.path.abspath(path))  # noqa: PTH100 (resolve() would follow links)
-        files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
-        states = [file.stat() for file in files]
+        states = [file.stat() for file in ([path] if path.is_file() else _files_in(path))]
         return cls(
             name_of(path),
             str(path),
             sum(state.st_size for state in states),
             max((state.st_mtime_ns for state in states), default=0),
         )
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    """What a recording consists of; results may lie in it, and change with every batch."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and not _is_results(Path(parent, name))
+        ]
+        visible = (Path(parent, name) for name in files if not name.startswith("."))
+        yield from (path for path in visible if path.is_file())
 
 
 def name_of(path: Path) -> str:
@@ -63,7 +75,7 @@ def name_of(path: Path) -> str:
 
 
 def find_recordings(inputs: Sequence[str]) -> list[Recording]:
-    """All recordings that ``inputs`` name, each once, in natural order.
+    """All recordings that ``inputs`` name, each once by whatever links, in natural order.
 
     Args:
         inputs: recordings; folders, searched with their sub-folders for bags and videos (one with
@@ -74,13 +86,21 @@ def find_recordings(inputs: Sequence[str]) -> list[Recording]:
         InputError: something does not exist, is live, or nothing was found.
     """
     paths = {
-        os.path.abspath(path): path  # noqa: PTH100
+        os.path.abspath(path)  # noqa: PTH100
         for text in inputs
         for path in _expanded(text)
     }
     if not paths:
         raise InputError(f"no bag or video in {', '.join(inputs)}")
-    return [Recording.at(paths[key]) for key in sorted(paths, key=natural_key)]
+    own: dict[str, str] = {}
+    for path in sorted(paths, key=lambda path: (_links_in(path), natural_key(path))):
+        own.setdefault(os.path.realpath(path), path)
+    return [Recording.at(Path(path)) for path in sorted(own.values(), key=natural_key)]
+
+
+def _links_in(path: str) -> int:
+    """How many a path goes through: where one such as ``latest`` leads to changes."""
+    return sum(each.is_symlink() for each in (Path(path), *Path(path).parents))
 
 
 def _expanded(text: str) -> Iterator[Path]:
@@ -127,20 +147,33 @@ def _inside(folder: Path) -> Iterable[Path]:
 
 
 def _search(folder: Path) -> list[Path]:
-    """Bags and videos in and below a folder; hidden ones and results of batches are left out."""
-    if (folder / "metadata.yaml").is_file():
-        return [folder]
-    if _is_results(folder):
-        return []
+    """Bags and videos in and below a folder; hidden ones and results of batches are left out.
+
+    Links are followed last: what they lead to goes by its own path where that is searched too.
+    """
     found: list[Path] = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
+    seen: set[str] = set()
+    waiting = deque([folder])
+    while waiting:
+        path = waiting.popleft()
+        own = os.path.realpath(path)
+        if own in seen:
             continue
-        if path.is_dir():
-            found += _search(path)
-        elif path.suffix.lower() in BAG_SUFFIXES | VIDEO_SUFFIXES:
+        seen.add(own)
+        if not path.is_dir() or (path / "metadata.yaml").is_file():
             found.append(path)
+        elif not _is_results(path):
+            for inner in _searched(path):
+                (waiting.append if inner.is_symlink() else waiting.appendleft)(inner)
     return found
+
+
+def _searched(folder: Path) -> Iterator[Path]:
+    """Of what is in a folder, the folders, bags and videos."""
+    for path in sorted(folder.iterdir()):
+        known = path.suffix.lower() in BAG_SUFFIXES | VIDEO_SUFFIXES
+        if not path.name.startswith(".") and (path.is_dir() or known):
+            yield path
 
 
 def _image_folder(folder: Path) -> list[Path]:
