@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import socket
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from viewer_recordings import read_recording
 
 import alphapose_ros.cli as cli
 from alphapose_ros.cli import viewers
+from alphapose_ros.io.viewer_process import ViewerProcess
 
 images = pytest.fixture(three_images)
 pipeline = pytest.fixture(stand_in_pipeline)
@@ -47,20 +50,50 @@ def test_a_run_that_breaks_leaves_a_whole_recording(
     assert len(read_recording(path).rows["/front/image"]) == 2
 
 
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("host", "called"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        *(
+            pytest.param(
+                *hosts,
+                marks=pytest.mark.skipif(not has_ipv6(), reason="IPV6 NOT CHECKED: none here"),
+            )
+            for hosts in (("::1", "[::1]"), ("::", "127.0.0.1"))
+        ),
+    ],
+)
 def test_run_shows_what_it_sees_and_the_page_stays(
+    host: str,
+    called: str,
     pipeline: OnePerson,
     images: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     waited: list[bool] = []
-    monkeypatch.setattr(
-        "alphapose_ros.cli.run.serve_until_interrupted", lambda v: waited.append(v.running)
-    )
-    argv = ["run", str(images), "--view", "--web", "--port", "0"]
+
+    def look(viewer: ViewerProcess) -> None:
+        with urllib.request.urlopen(viewer.page, timeout=20) as answer:
+            assert "re_viewer" in answer.read().decode()
+            policy = answer.headers["Content-Security-Policy"]
+        assert f"http://{'*' if host == '::1' else called}:" in policy
+        waited.append(viewer.running)
+
+    monkeypatch.setattr("alphapose_ros.cli.run.serve_until_interrupted", look)
+    argv = ["run", str(images), "--view", "--web", "--host", host, "--port", "0"]
     assert cli.main(argv) == 0
     assert waited == [True]
-    assert "http://127.0.0.1:" in capsys.readouterr().out
+    assert f"http://{called}:" in capsys.readouterr().out
 
 
 def test_a_window_that_was_closed_ends_the_run(

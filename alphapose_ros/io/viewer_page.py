@@ -8,6 +8,7 @@ Content-Security-Policy forbids the browser all of that; everything needed comes
 from __future__ import annotations
 
 import re
+import socket
 import threading
 from contextlib import suppress
 from http import HTTPStatus
@@ -37,8 +38,9 @@ class ViewerPage(Closing):
 
     def __init__(self, host: str, port: int, files: tuple[str, int], data_port: int) -> None:
         handler = type("Handler", (_Handler,), {"files": files, "data_port": data_port})
+        server = type("Server", (ThreadingHTTPServer,), {"address_family": family_of(host)})
         try:
-            self._server = ThreadingHTTPServer((host, port), handler)
+            self._server: ThreadingHTTPServer = server((host, port), handler)
         except (OSError, OverflowError) as error:
             raise TransportError(f"{host}:{port}: cannot serve the viewer: {error}") from error
         self._server.daemon_threads = True
@@ -53,6 +55,11 @@ class ViewerPage(Closing):
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    """IPv6 for its addresses; names and all else are IPv4."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -105,6 +112,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _policy(host: str, data_port: int) -> str:
     own = "'self' data: blob:"
+    if host.startswith("["):
+        host = "*"  # a policy has no words for an IPv6 address; browsers pass over one
     return (
         f"default-src {own}; connect-src {own} http://{host}:{data_port}; "
         f"script-src {own} 'unsafe-inline' 'wasm-unsafe-eval'; style-src {own} 'unsafe-inline'"

@@ -21,7 +21,7 @@ from pathlib import Path
 from alphapose_ros.base.errors import InputError, TransportError, require
 from alphapose_ros.io.closing import Closing
 from alphapose_ros.io.viewer_layout import INSTALL_VIEWER
-from alphapose_ros.io.viewer_page import ViewerPage
+from alphapose_ros.io.viewer_page import ViewerPage, family_of
 
 LOOPBACK = "127.0.0.1"
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - recognised, not bound
@@ -188,8 +188,7 @@ def _port(host: str, wanted: int) -> int:
     Raises:
         TransportError: it is taken, or the host is not this machine's.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
+    with socket.socket(family_of(host)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, wanted))
