@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from cli_stand_in import OnePerson, fails, stand_in_pipeline, three_images
 
 import alphapose_ros.cli as cli
 from alphapose_ros.base.records import Frame, FrameResult
+from alphapose_ros.io.source_base import Source
 from alphapose_ros.io.sources import open_source
 
 images = pytest.fixture(three_images)
@@ -88,9 +90,89 @@ def test_an_output_never_takes_the_place_of_the_input(
     assert (tmp_path / "bag" / "a.mcap").read_text() == "kept"
 
 
+def test_a_video_without_a_codec_never_takes_the_place_of_the_input(
+    pipeline: OnePerson, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenCV writes no WebM; what is written instead has a name of its own."""
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["run", str(images), "--video", "clip.avi"]) == 0
+    before = Path("clip.avi").read_bytes()
+    assert cli.main(["run", "clip.avi", "--video", "clip.webm"]) == 0
+    assert Path("clip.avi").read_bytes() == before
+    (written,) = Path().glob("clip.webm*")
+    assert written.stat().st_size > 100
+
+
 def test_run_ends_after_max_frames(pipeline: OnePerson, images: Path) -> None:
     assert cli.main(["run", str(images), "--max-frames", "2"]) == 0
     assert len(pipeline.frames) == 2
+
+
+def bag_of_two_rates(path: Path) -> Path:
+    """2 s of /front at 10 images per second and of /rear at 5."""
+    pytest.importorskip("rosbags")
+    from recording_scenes import S, raw_image
+
+    from alphapose_ros.io.bag import BagWriter
+
+    with BagWriter(path) as bag:
+        for number in range(20):
+            stamp_ns = S + number * S // 10
+            bag.write_message("/front/image", raw_image(stamp_ns), stamp_ns)
+            if number % 2 == 0:
+                bag.write_message("/rear/image", raw_image(stamp_ns), stamp_ns)
+    return path
+
+
+def test_each_camera_of_a_bag_gets_a_video_at_its_own_rate(
+    pipeline: OnePerson, tmp_path: Path
+) -> None:
+    bag, video = bag_of_two_rates(tmp_path / "two.mcap"), tmp_path / "o.mp4"
+    assert cli.main(["run", str(bag), "--video", str(video)]) == 0
+    found = {}
+    for path in tmp_path.glob("*.mp4"):
+        with open_source(str(path)) as source:
+            found[path.name] = source.fps, len(list(source))
+    assert found == {"o.mp4": (10, 20), "o_rear_image.mp4": (5, 10)}
+
+
+def test_several_cameras_do_not_get_one_name(
+    pipeline: OnePerson, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They would be tracked as one camera, whose images leap between two places."""
+    argv = ["run", str(bag_of_two_rates(tmp_path / "two.mcap")), "--camera-name", "robot"]
+    assert cli.main(argv) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "expected images of one camera, the recording has /front/image and /rear/image" in line
+    assert "--topic" in line
+    assert {frame.camera for frame in pipeline.frames} == {"robot"}
+    pipeline.frames.clear()
+    assert cli.main([*argv, "--topic", "/rear/image"]) == 0
+    assert [frame.camera for frame in pipeline.frames] == ["robot"] * 10
+
+
+class SlowlyTaken(Source):
+    """A live camera of 30 images per second, of which a slow pipeline takes three."""
+
+    def __init__(self) -> None:
+        super().__init__("camera0", fps=30.0, live=True)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for number in range(11):
+            yield Frame(np.zeros((48, 64, 3), np.uint8), 10**18 + number * 3 * 10**8, "a", "a")
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_live_video_lasts_as_long_as_the_recording(
+    pipeline: OnePerson, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alphapose_ros.io.sources.open_source", lambda *a, **k: SlowlyTaken())
+    video = tmp_path / "o.mp4"
+    assert cli.main(["run", "0", "--video", str(video)]) == 0
+    with open_source(str(video)) as source:
+        assert len(list(source)) / source.fps == pytest.approx(3, abs=0.1)
 
 
 def test_run_twice_gives_the_same(pipeline: OnePerson, images: Path, tmp_path: Path) -> None:

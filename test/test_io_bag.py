@@ -147,6 +147,58 @@ def test_cameras_raw_and_compressed_are_read_and_twins_and_depth_left_out(tmp_pa
         BagSource(path, topic="/side")
 
 
+def several_rates() -> list[tuple[str, Any, int]]:
+    """A camera that came late, a slow one that ended early, one image of a third; 60 s in all."""
+    starts = {"/late": (50, 30, 300), "/slow": (0, 5, 50), "/single": (20, 1, 1)}
+    images = [
+        (topic, raw_image(stamp), stamp)
+        for topic, (begin, rate, count) in starts.items()
+        for stamp in (S + begin * S + k * S // rate for k in range(count))
+    ]
+    images += [("/tick", header(S + k * S), S + k * S) for k in range(60)]
+    return sorted(images, key=lambda each: each[2])
+
+
+@pytest.mark.parametrize("name", ["a.mcap", "a.db3", "cut.mcap", "cut.db3.part", "folder"])
+def test_each_camera_has_the_rate_of_its_own_images(tmp_path: Path, name: str) -> None:
+    whole = tmp_path / name.replace("cut", "a").replace(".part", "")
+    write(whole, several_rates())
+    path = tmp_path / name
+    if name == "cut.mcap":
+        path.write_bytes(whole.read_bytes()[:-20])
+    elif path != whole:
+        whole.rename(path)
+    with BagSource(path) as source:
+        assert source.fps == pytest.approx(30, rel=1e-6)
+        assert source.fps_of("late") == source.fps
+        assert source.fps_of("slow") == pytest.approx(5, rel=1e-6)
+        assert source.fps_of("single") == source.fps  # nothing says otherwise
+        assert source.frame_count == 351
+    with BagSource(path, topic="/slow") as source:
+        assert source.fps == pytest.approx(5, rel=1e-6)
+
+
+def test_a_bag_without_an_index_is_not_read_for_its_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The camera is taken to last as long as the bag."""
+    write(tmp_path / "a.mcap", several_rates())
+    monkeypatch.setattr("alphapose_ros.io.bag_reader._WholeReader._has_index", lambda self: False)
+    with BagSource(tmp_path / "a.mcap") as source:
+        assert source.fps_of("late") == pytest.approx(30, rel=0.01)
+        assert source.fps_of("slow") == pytest.approx(49 / 59.97, rel=0.01)
+
+
+def test_an_unchunked_mcap_has_no_index(tmp_path: Path) -> None:
+    from alphapose_ros.io.bag_reader import BagReader
+
+    write(tmp_path / "a.mcap", [("/image", raw_image(S + k * S), S + k * S) for k in range(3)])
+    with BagReader(tmp_path / "a.mcap") as bag:
+        assert bag._reader._has_index()
+        bag._reader._reader.readers[0].storage.chunks.clear()
+        assert not bag._reader._has_index()
+
+
 def test_a_sqlite_bag_is_read_too(tmp_path: Path) -> None:
     path = tmp_path / "old"
     with Writer(path, version=8, storage_plugin=StoragePlugin.SQLITE3) as bag:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -33,6 +35,38 @@ def test_a_text_is_written_through_a_link(tmp_path: Path) -> None:
         part.write_text(link, text)
         assert link.is_symlink()
         assert target.read_text() == text
+
+
+@pytest.mark.parametrize("mode", ["w", "a"])
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_what_is_written_and_what_is_printed_share_one_file(
+    tmp_path: Path, name: str, mode: str
+) -> None:
+    """``--json /dev/stdout > file``: as in a pipe, one behind the other."""
+    script = (
+        "import sys\n"
+        f"sys.path.insert(0, {str(Path(part.__file__).parents[2])!r})\n"
+        "from pathlib import Path\n"
+        "from alphapose_ros.io.part import GrowingFile, write_text\n"
+        "def say(text):\n"
+        f"    print(text, file=sys.{name}, flush=True)\n"
+        f"place = Path('/dev/{name}')\n"
+        "say('begun')\n"
+        "file = GrowingFile(place, place)\n"
+        "file.append(b'one\\n')\n"
+        "say('between')\n"
+        "file.append(b'two\\n')\n"
+        "file.close()\n"
+        "write_text(place, 'three\\n')\n"
+        "say('ended')\n"
+    )
+    path = tmp_path / "o.txt"
+    path.write_text("before\n")
+    with path.open(mode) as file:
+        subprocess.run([sys.executable, "-c", script], check=True, **{name: file})
+    before = ["before"] * (mode == "a")
+    lines = path.read_text().splitlines()
+    assert lines == [*before, "begun", "one", "between", "two", "three", "ended"]
 
 
 def test_a_text_goes_into_a_pipe(tmp_path: Path) -> None:

@@ -120,6 +120,18 @@ def test_a_video_is_read_back_in_its_colours(tmp_path: Path) -> None:
     assert strongest == [0, 1, 2]
 
 
+def test_a_live_video_lasts_as_long_as_the_recording(tmp_path: Path) -> None:
+    """Images stay until the next one comes; one too many is left out."""
+    path = tmp_path / "out.mp4"
+    stamps_ms = [1000, 1010, 1100, 1500, 1520, 2000]
+    with VideoWriter(path, 10) as sink:
+        for number, stamp_ms in enumerate(stamps_ms):
+            sink.write_at(picture((number * 50,) * 3), stamp_ms * 10**6)
+    with open_source(str(path)) as source:
+        levels = [round(frame.image.mean() / 50) for frame in source]
+    assert levels == [0, 2, 2, 2, 2, 3, 4, 4, 4, 4, 5]
+
+
 def test_images_of_other_and_odd_sizes_fit_into_the_first(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     with VideoWriter(path, 10) as sink:
@@ -154,22 +166,55 @@ def test_a_video_of_before_is_replaced_by_a_complete_one_only(
     assert (tmp_path / ".out.part.mp4").is_file()  # of the one before: still there
 
 
-def test_without_a_codec_the_video_becomes_motion_jpeg_and_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def only_motion_jpeg(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An OpenCV without FFmpeg."""
     real = cv2.VideoWriter
 
     def poor(path: str, code: int, *rest: object) -> cv2.VideoWriter:
-        known = code == cv2.VideoWriter_fourcc(*"MJPG")
+        known = code == cv2.VideoWriter_fourcc(*"MJPG") and path.endswith(".avi")
         return real(path, code, *rest) if known else real()
 
     poor.fourcc = real.fourcc  # type: ignore[attr-defined]
     monkeypatch.setattr(cv2, "VideoWriter", poor)
-    with VideoWriter(tmp_path / "out.mp4", 10) as sink:
+
+
+@pytest.mark.usefixtures("only_motion_jpeg")
+@pytest.mark.parametrize(
+    ("asked", "written"), [("out.mp4", "out.mp4.avi"), ("out.avi", "out.avi")]
+)
+def test_without_a_codec_the_video_becomes_motion_jpeg_and_says_so(
+    tmp_path: Path, asked: str, written: str
+) -> None:
+    with VideoWriter(tmp_path / asked, 10) as sink:
         sink.write(picture((1, 2, 3)))
-    assert sink.path == tmp_path / "out.avi"
-    assert sink.path.is_file()
-    assert "no codec" in sink.problems[0]
+    assert sink.path == tmp_path / written
+    assert [path.name for path in tmp_path.iterdir()] == [written]
+    assert ["no codec" in problem for problem in sink.problems] == [True] * (asked != written)
+
+
+@pytest.mark.usefixtures("only_motion_jpeg")
+def test_motion_jpeg_replaces_nothing_that_was_not_asked_for(tmp_path: Path) -> None:
+    for name in ("out.avi", "out.mp4.avi"):
+        (tmp_path / name).write_text("kept")
+    sink = VideoWriter(tmp_path / "out.mp4", 10)
+    with pytest.raises(InputError, match=r"no codec for it, and .*out\.mp4\.avi exists already"):
+        sink.write(picture((1, 2, 3)))
+    sink.close()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "out.avi": "kept", "out.mp4.avi": "kept"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("fps", [200 / 3, 8.3333, 29.97, 119.8765, 239.76024, 655.347, 999.4567])
+def test_a_rate_that_mpeg_4_cannot_hold_is_rounded(tmp_path: Path, fps: float) -> None:
+    path = tmp_path / "out.mp4"
+    with VideoWriter(path, fps) as sink:
+        sink.write(picture((1, 2, 3)))
+    assert sink.path == path
+    assert not sink.problems
+    with open_source(str(path)) as source:
+        assert source.fps == pytest.approx(fps, rel=1e-4)
 
 
 @pytest.mark.parametrize(("name", "fps"), [("out", 10), ("out.mp4", 0), ("out.mp4", float("nan"))])

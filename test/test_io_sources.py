@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import cv2
@@ -205,6 +206,20 @@ def test_a_live_camera_gives_its_newest_image(monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(SourceError, match="stopped giving images"):
             next(frames)
     assert fake.released
+
+
+def test_stamps_advance_when_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake, now, hour_ns = FakeCapture(9), time.time_ns(), 3600 * 10**9
+    monkeypatch.setattr(cv2, "VideoCapture", lambda device: fake)
+    stamps = []
+    with CameraSource(0) as source:
+        for set_back_ns in (0, hour_ns, -hour_ns):
+            monkeypatch.setattr(time, "time_ns", lambda back=set_back_ns: now - back)
+            fake.turn.release()
+            stamps.append(next(iter(source)).stamp_ns)
+        fake.turn.release(9)
+    assert (np.diff(stamps) > 0).all()
+    assert stamps[-1] - now < 60 * 10**9
 
 
 def test_a_silent_camera_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,24 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
 
 import pytest
 from cli_stand_in import OnePerson, fails, stand_in_pipeline
-from recording_scenes import POSES, STORE, S, cdr_of, image_bag, poses, raw_image, read
+from recording_scenes import (
+    POSES,
+    STORE,
+    S,
+    cdr_of,
+    command,
+    image_bag,
+    poses,
+    raw_image,
+    read,
+    variables,
+)
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
@@ -134,3 +147,16 @@ def test_a_folder_is_never_overwritten(
     assert cli.main(["run", str(plain), "--bag", str(bag)]) == 0
     capsys.readouterr()
     assert f"{bag}: exists already" in fails(capsys, ["run", str(plain), "--bag", str(bag)])
+
+
+def test_lines_and_the_summary_go_into_one_file_one_behind_the_other(
+    plain: Path, tmp_path: Path
+) -> None:
+    """``--json /dev/stdout > file``, as through a pipe."""
+    target = tmp_path / "o.txt"
+    argv = command("run", plain, "--json", "/dev/stdout")
+    with target.open("w") as file:
+        subprocess.run(argv, env=variables(), stdout=file, check=True, timeout=120)
+    lines = target.read_text().splitlines()
+    assert [json.loads(line)["frame"] for line in lines[:COUNT]] == list(range(COUNT))
+    assert lines[COUNT].split() == ["frames", str(COUNT)]

@@ -17,6 +17,7 @@ from alphapose_ros.io.source_base import INSTALL_OPENCV
 from alphapose_ros.output.draw import draw_result
 
 if TYPE_CHECKING:
+    from alphapose_ros.io.source_base import Source
     from alphapose_ros.io.viewer_process import ViewerProcess
 
 
@@ -61,7 +62,7 @@ class Outputs:
 
 def open_outputs(
     args: argparse.Namespace,
-    fps: float,
+    source: Source,
     skeleton: Skeleton,
     viewer: ViewerProcess | None = None,
 ) -> Outputs:
@@ -74,7 +75,7 @@ def open_outputs(
             stack.callback(output.close)
 
         if args.video:
-            add(VideoOutput(Path(args.video), fps))
+            add(VideoOutput(Path(args.video), source))
         if args.json:
             add(JsonOutput(Path(args.json)))
         if args.bag:
@@ -96,10 +97,10 @@ def open_outputs(
 
 
 class VideoOutput:
-    """An annotated video; a second camera gets a file of its own, named after it."""
+    """An annotated video at its camera's rate; a second camera gets a file named after it."""
 
-    def __init__(self, path: Path, fps: float) -> None:
-        self._path, self._fps = path, fps
+    def __init__(self, path: Path, source: Source) -> None:
+        self._path, self._source = path, source
         self._writers: dict[str, VideoWriter] = {}
         check_folder(path)
 
@@ -112,8 +113,12 @@ class VideoOutput:
             if self._writers:
                 camera = frame.camera.strip("/").replace("/", "_")
                 path = path.with_name(f"{path.stem}_{camera}{path.suffix}")
-            writer = self._writers[frame.camera] = VideoWriter(path, self._fps)
-        writer.write(drawn)
+            fps = self._source.fps_of(frame.camera)
+            writer = self._writers[frame.camera] = VideoWriter(path, fps)
+        if self._source.live:
+            writer.write_at(drawn, frame.stamp_ns)
+        else:
+            writer.write(drawn)
         return True
 
     def close(self) -> None:

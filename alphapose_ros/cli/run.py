@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
             source = stack.enter_context(open_source(args.source, topic=args.topic))
             pipeline = make_pipeline(args)
             with signals_wait():
-                outputs = open_outputs(args, source.fps, pipeline.skeleton, viewer)
+                outputs = open_outputs(args, source, pipeline.skeleton, viewer)
                 stack.callback(_report, source, statistics, outputs)
                 stack.callback(_close, outputs)
             statistics.begin()
@@ -135,11 +135,10 @@ def _loop(
     total = source.frame_count
     if args.max_frames is not None:
         total = min(total or args.max_frames, args.max_frames)
-    for number, frame in enumerate(
-        progress(source, total=total, unit=" frames", quiet=args.quiet), start=1
-    ):
-        if args.camera_name:
-            frame = dataclasses.replace(frame, camera=args.camera_name)
+    frames: Iterable[Frame] = progress(source, total=total, unit=" frames", quiet=args.quiet)
+    if args.camera_name:
+        frames = _renamed(frames, args.camera_name)
+    for number, frame in enumerate(frames, start=1):
         start = time.perf_counter()
         result = pipeline(frame)
         statistics.add(result, time.perf_counter() - start)
@@ -147,6 +146,23 @@ def _loop(
             go_on = write(frame, result)
         if not go_on or number == args.max_frames:
             break
+
+
+def _renamed(frames: Iterable[Frame], name: str) -> Iterator[Frame]:
+    """The frames under the camera's new name.
+
+    Raises:
+        InputError: a frame is of another camera than the first: they would be tracked as one.
+    """
+    camera = None
+    for frame in frames:
+        camera = camera or frame.camera
+        if frame.camera != camera:
+            raise InputError(
+                f"--camera-name: expected images of one camera, the recording has /{camera} and "
+                f"/{frame.camera}; choose one with --topic"
+            )
+        yield dataclasses.replace(frame, camera=name)
 
 
 def _close(outputs: Outputs) -> None:

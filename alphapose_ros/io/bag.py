@@ -33,7 +33,7 @@ class BagSource(Source):
     ``topic`` every camera in the bag is read: depth is left out, and so is the compressed twin of
     a raw topic. An image whose stamp does not lie after those of its camera's images before is
     left out and counted. A bag whose recorder was killed gives what is whole in it, and then
-    raises.
+    raises. ``fps`` is the fastest camera's.
 
     Raises:
         SourceError: not a bag, damaged, without images or without ``topic``.
@@ -44,10 +44,23 @@ class BagSource(Source):
         self._reader = BagReader(path)
         self._topics = self._choose(topic)
         count = sum(number for name, _, number in self._reader.topics if name in self._topics)
-        seconds = max(self._reader.duration_ns / 1e9, 1e-9)
-        cameras = len(self._topics)
-        fps = (count / cameras - 1) / seconds if count > cameras else 30.0
-        super().__init__(path.stem, fps=min(max(fps, 0.1), 1000.0), frame_count=count)
+        self._rates = self._measured()
+        fps = max(self._rates.values(), default=30.0)
+        super().__init__(path.stem, fps=fps, frame_count=count)
+
+    def _measured(self) -> dict[str, float]:
+        """Frames per second of each camera, from its own first image to its last."""
+        rates: dict[str, float] = {}
+        for name, _, count in self._reader.topics:
+            if name in self._topics and count > 1:
+                first_ns, last_ns = self._reader.span_ns(name)
+                seconds = max((last_ns - first_ns) / 1e9, 1e-9)
+                rates[name.strip("/")] = min(max((count - 1) / seconds, 0.1), 1000.0)
+        return rates
+
+    def fps_of(self, camera: str) -> float:
+        """Frames per second of one camera; of one without two images those of the fastest."""
+        return self._rates.get(camera, self.fps)
 
     def _choose(self, topic: str | None) -> set[str]:
         names = {n for n, kind, _ in self._reader.topics if kind in (_IMAGE, _COMPRESSED)}

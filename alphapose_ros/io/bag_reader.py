@@ -23,6 +23,7 @@ from alphapose_ros.io.typestore import message_typestore
 INSTALL_ROSBAGS = "install it with: pip install rosbags"
 _KINDS = re.compile(rf"(\.mcap|\.db3)((?:\.\d+)?{re.escape(SUFFIX)})?$", re.IGNORECASE)
 _METADATA = "metadata.yaml"
+_FEW_NS = 10**9  # a topic's messages in so short a time are quickly read
 _BESIDE = ("-journal", "-wal", "-shm")  # what SQLite puts beside its file
 
 
@@ -70,6 +71,17 @@ class BagReader(Closing):
         self.topics = [(t.name, t.msgtype, reader.counts.get(t.number, 0)) for t in reader.topics]
         self.duration_ns = max(reader.end_ns - reader.start_ns, 0)
 
+    def span_ns(self, topic: str) -> tuple[int, int]:
+        """First and last stamp of a topic; without any message both are 0.
+
+        Looks at few messages, whatever the bag's size; where it is damaged, or has no index to
+        look into, the topic is taken to last as long as the bag does.
+        """
+        try:
+            return self._reader.span_ns(topic)
+        except self._broken:
+            return self._reader.start_ns, self._reader.end_ns
+
     def messages(self, topics: Collection[str] = ()) -> Iterator[BagMessage]:
         """All messages, or those of the ``topics``.
 
@@ -114,6 +126,8 @@ class _Reader(Protocol):
     start_ns: int
     end_ns: int
 
+    def span_ns(self, name: str) -> tuple[int, int]: ...
+
     def messages(self, names: Collection[str]) -> Iterator[tuple[BagTopic, int, bytes]]: ...
 
     def deserialize(self, cdr: bytes, msgtype: str) -> Any: ...
@@ -137,6 +151,31 @@ class _WholeReader:
         self.topics = list(self._topics.values())
         self.start_ns, self.end_ns = self._reader.start_time, self._reader.end_time
 
+    def span_ns(self, name: str) -> tuple[int, int]:
+        first = last = next(self._stamps(name, 0), None)
+        if first is None or last is None:
+            return 0, 0
+        if not self._has_index():
+            return first, max(self.end_ns - 1, first)
+        beyond = self.end_ns  # no message of the topic is here or later
+        while beyond - last > _FEW_NS:
+            middle = (last + beyond) // 2
+            found = next(self._stamps(name, middle), None)
+            last, beyond = (last, middle) if found is None else (found, beyond)
+        return first, max(self._stamps(name, last), default=last)
+
+    def _stamps(self, name: str, start_ns: int) -> Iterator[int]:
+        """A topic's stamps from ``start_ns`` on."""
+        chosen = [c for c in self._reader.connections if c.topic == name]
+        found = self._reader.messages(chosen, start=start_ns) if chosen else ()
+        return (int(stamp_ns) for _, stamp_ns, _ in found)
+
+    def _has_index(self) -> bool:
+        """Whether messages are found without reading those before: not in MCAPs without chunks."""
+        opened = [getattr(each, "storage", each) for each in self._reader.readers]
+        files = [file for each in opened for file in getattr(each, "storages", [each])]
+        return all(getattr(file, "chunks", True) for file in files)
+
     def messages(self, names: Collection[str]) -> Iterator[tuple[BagTopic, int, bytes]]:
         chosen = [c for c in self._reader.connections if not names or c.topic in names]
         for connection, stamp_ns, data in self._reader.messages(chosen) if chosen else ():
@@ -156,7 +195,15 @@ class _CutReader:
     def __init__(self, reader: CutMcapReader | SqliteReader) -> None:
         self._reader, self._store = reader, message_typestore()
         self.topics, self.counts = reader.topics, reader.counts
-        self.start_ns, self.end_ns = reader.start_ns, reader.end_ns
+        spans = reader.spans.values()
+        self.start_ns = min((first for first, _ in spans), default=0)
+        self.end_ns = max((last for _, last in spans), default=0)
+
+    def span_ns(self, name: str) -> tuple[int, int]:
+        spans = [self._reader.spans.get(t.number) for t in self.topics if t.name == name]
+        found = [span for span in spans if span is not None]
+        first = min((first for first, _ in found), default=0)
+        return first, max((last for _, last in found), default=0)
 
     def messages(self, names: Collection[str]) -> Iterator[tuple[BagTopic, int, bytes]]:
         return (m for m in self._reader.messages() if not names or m[0].name in names)

@@ -18,8 +18,9 @@ from alphapose_ros.io.source_base import INSTALL_OPENCV, Source
 class CameraSource(Source):
     """A camera index, device or stream URL; frames carry the wall clock of their arrival.
 
-    A thread takes every image off the driver, so that a slow reader gets the newest one instead
-    of the driver's oldest.
+    The clock is read once: whoever sets it meanwhile would make stamps go backwards, which ends
+    what is tracked, or leap. A thread takes every image off the driver, so that a slow reader
+    gets the newest one instead of the driver's oldest.
 
     Args:
         device: index, ``/dev/video*`` or URL.
@@ -43,6 +44,7 @@ class CameraSource(Source):
         self._fresh = threading.Condition()
         self._newest: Frame | None = None
         self._ended = False
+        self._epoch_ns = time.time_ns() - time.monotonic_ns()
         self._thread = threading.Thread(target=self._read, name=f"read {name}", daemon=True)
         self._thread.start()
 
@@ -52,7 +54,8 @@ class CameraSource(Source):
             with self._fresh:
                 if found:
                     rgb = red_blue_swapped(image)
-                    self._newest = Frame(rgb, time.time_ns(), self.name, self.name)
+                    stamp_ns = self._epoch_ns + time.monotonic_ns()
+                    self._newest = Frame(rgb, stamp_ns, self.name, self.name)
                 else:
                     self._ended = True
                 self._fresh.notify_all()

@@ -52,7 +52,7 @@ class CutMcapReader:
 
     Attributes:
         topics: of the bag. counts: messages by the topic's number.
-        start_ns, end_ns: of the stamps.
+        spans: first and last stamp in ns, by the topic's number.
 
     Raises:
         SourceError: it cannot be read at all.
@@ -65,11 +65,11 @@ class CutMcapReader:
         self._file = path.open("rb")
         if self._file.read(len(MAGIC)) != MAGIC:
             raise SourceError(f"{path}: not a readable bag (it does not begin as an MCAP)")
-        stamps: list[int] = []
+        self.spans: dict[int, tuple[int, int]] = {}
         for topic, stamp_ns, _ in self.messages():
             self.counts[topic.number] = self.counts.get(topic.number, 0) + 1
-            stamps = [min([*stamps, stamp_ns]), max([*stamps, stamp_ns])]
-        self.start_ns, self.end_ns = stamps or (0, 0)
+            first, last = self.spans.get(topic.number, (stamp_ns, stamp_ns))
+            self.spans[topic.number] = min(first, stamp_ns), max(last, stamp_ns)
 
     def messages(self) -> Iterator[Message]:
         """Topic, stamp in ns and CDR of each, in the order in which they were written."""

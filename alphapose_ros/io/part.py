@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import count
@@ -116,13 +117,24 @@ def write_text(path: Path, text: str) -> None:
         raise
 
 
+def _printing_to(path: Path) -> int | None:
+    """The descriptor of standard output or error, where it leads to this very file."""
+    with suppress(OSError):  # not there yet
+        found = path.stat()
+        for descriptor in (1, 2) if stat.S_ISREG(found.st_mode) else ():
+            with suppress(OSError):  # closed
+                if os.path.samestat(found, os.fstat(descriptor)):
+                    return descriptor
+    return None
+
+
 class GrowingFile:
     """A file that is whole at every moment: each piece is appended as one, or not at all.
 
     Nothing is buffered, so that a killed process loses at most the piece it was appending.
 
     Args:
-        path: an empty file of one's own, or a pipe or device to write to.
+        path: an empty file of one's own, or a pipe or device to write to, standard output too.
         name: of the output in errors; a user knows this one.
 
     Attributes:
@@ -133,8 +145,13 @@ class GrowingFile:
         self._name = str(name)
         self.size = 0
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        self._descriptor: int | None = os.open(path, flags, 0o666)
-        self._regular = path.is_file()
+        # "/dev/stdout" of "> file", opened anew, would have an end of its own: what is printed
+        # and what is written would lie over each other.
+        printing = _printing_to(path)
+        self._descriptor: int | None = (
+            os.open(path, flags, 0o666) if printing is None else os.dup(printing)
+        )
+        self._regular = path.is_file() and printing is None
 
     def append(self, data: bytes) -> None:
         """Add ``data`` at the end.

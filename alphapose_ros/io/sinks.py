@@ -32,7 +32,8 @@ class VideoWriter(Closing):
     """An annotated video: RGB images in, H.264 or else MPEG-4 in ``path``, replaced when complete.
 
     The first image sets the size; later ones of another size are fitted into it. Without any
-    codec for ``path`` the video becomes Motion JPEG in an ``.avi`` beside it.
+    codec for ``path`` the video becomes Motion JPEG beside it: ``out.webm.avi``, which nobody
+    asked for and which therefore replaces nothing.
 
     Attributes:
         path: where the video lies after closing; its part where the disk was full.
@@ -48,11 +49,12 @@ class VideoWriter(Closing):
         check_folder(self.path)
         if not fps > 0:
             raise InputError(f"{path}: expected a frame rate above 0, got {fps}")
-        self._fps = fps
+        self._fps = _writable_rate(fps)
         self._writer: Any = None
         self._part = self.path
         self._frames = 0
         self._size_wh = (0, 0)
+        self._newest: tuple[ImageArray, int] | None = None  # with the first one's stamp
 
     def write(self, image: ImageArray) -> None:
         """Append an (H, W, 3) uint8 RGB image."""
@@ -62,6 +64,19 @@ class VideoWriter(Closing):
             self._open()
         self._writer.write(red_blue_swapped(self._fitted(image)))
         self._frames += 1
+
+    def write_at(self, image: ImageArray, stamp_ns: int) -> None:
+        """Append an image of a live camera; the video lasts as long as the recording did.
+
+        Each image stays until the next one; one that is too early for a frame is left out.
+        """
+        before, first_ns = self._newest or (image, stamp_ns)
+        place = round((stamp_ns - first_ns) / 1e9 * self._fps)
+        while self._frames < place:
+            self.write(before)
+        if self._frames == place:
+            self.write(image)
+        self._newest = image, first_ns
 
     def _open(self) -> None:
         level = self._cv2.getLogLevel() if hasattr(self._cv2, "getLogLevel") else None
@@ -75,7 +90,7 @@ class VideoWriter(Closing):
 
     def _try_codecs(self) -> None:
         for codec, suffix in _CODECS:
-            final = self.path.with_suffix(suffix) if suffix else self.path
+            final = self._named(suffix)
             part = new_part_file(final, keep_suffix=True)
             code = self._cv2.VideoWriter_fourcc(*codec)
             writer = self._cv2.VideoWriter(str(part), code, self._fps, self._size_wh)
@@ -88,6 +103,18 @@ class VideoWriter(Closing):
                 return
             part.unlink(missing_ok=True)
         raise SourceError(f"{self.path}: OpenCV has no codec to write a video with")
+
+    def _named(self, suffix: str) -> Path:
+        """The video's name with a codec that needs ``suffix``."""
+        if not suffix or self.path.suffix.lower() == suffix:
+            return self.path
+        other = self.path.with_name(self.path.name + suffix)
+        if other.exists() or other.is_symlink():
+            raise InputError(
+                f"{self.path}: this OpenCV has no codec for it, and {other} exists already; "
+                "choose another name, such as out.mp4"
+            )
+        return other
 
     def _fitted(self, image: ImageArray) -> ImageArray:
         width, height = self._size_wh
@@ -127,6 +154,11 @@ class VideoWriter(Closing):
             return bool(count + 2 >= 0.98 * self._frames and count)  # some formats estimate it
         finally:
             capture.release()
+
+
+def _writable_rate(fps: float) -> float:
+    """The nearest rate that MPEG-4 can hold: OpenCV writes thousandths, 16 bits of them."""
+    return fps if fps < 65.5 else round(fps, 2 if fps < 655 else 1)
 
 
 class JsonLinesWriter(Closing):

@@ -32,6 +32,10 @@ class Source(Closing, ABC):
         self.live = live
         self.problems: list[str] = []
 
+    def fps_of(self, camera: str) -> float:
+        """Frames per second of one of its cameras."""
+        return self.fps
+
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """The frames, RGB, in the order of their stamps.

@@ -16,6 +16,7 @@ from alphapose_ros.base.errors import SourceError, require
 from alphapose_ros.base.records import Frame, ImageArray
 from alphapose_ros.io.camera import CameraSource
 from alphapose_ros.io.source_base import INSTALL_OPENCV, Source
+from alphapose_ros.io.video_file import is_incomplete
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 BAG_SUFFIXES = {".mcap", ".db3", ".bag"}
@@ -131,8 +132,9 @@ class ImageSource(Source):
 class VideoSource(Source):
     """A video file. Stamps are the file's own, from 0; they increase even where the file's do not.
 
-    A file that ends well before its announced length gives what it has and then raises: a result
-    that silently covers half a recording is worse than an error.
+    A file that is cut off gives what it has and then raises: a result that silently covers half a
+    recording is worse than an error. A complete file with fewer frames than it announces is a
+    problem only: an MP4's edit list hides frames, and others announce the sound's length.
     """
 
     def __init__(self, path: Path) -> None:
@@ -176,9 +178,11 @@ class VideoSource(Source):
         # The announced count may be an estimate (duration x rate): the time must fall short too.
         missing_s = self.frame_count / self.fps - last_ns / 1e9
         if frames < 0.98 * self.frame_count - 2 and missing_s > 0.02 * last_ns / 1e9 + 0.5:
-            raise SourceError(
-                f"{self._path}: ends after {frames} of {self.frame_count} frames, "
-                "the video is truncated or damaged there"
+            found = f"ends after {frames} of {self.frame_count} frames"
+            if is_incomplete(self._path):
+                raise SourceError(f"{self._path}: {found}, the video is truncated there")
+            self.problems.append(
+                f"{found}; the file is complete: it announces too many, or it is damaged there"
             )
 
     def close(self) -> None:

@@ -105,7 +105,8 @@ class SqliteReader:
 
     Attributes:
         topics: of the bag. counts: messages by the topic's number.
-        start_ns, end_ns: of the stamps. closed: it was closed after all.
+        spans: first and last stamp in ns, by the topic's number.
+        closed: it was closed after all.
 
     Raises:
         SourceError: not such a file, or it cannot be mended because it may not be written.
@@ -121,9 +122,12 @@ class SqliteReader:
         for number, name, msgtype in self._rows("SELECT id, name, type FROM topics ORDER BY id"):
             names[number] = name
             self.topics.append(BagTopic(number, name, msgtype))
-        self.counts = dict(self._rows("SELECT topic_id, count(*) FROM messages GROUP BY topic_id"))
-        ((start, end),) = self._rows("SELECT min(timestamp), max(timestamp) FROM messages")
-        self.start_ns, self.end_ns = start or 0, end or 0
+        found = self._rows(
+            "SELECT topic_id, count(*), min(timestamp), max(timestamp) FROM messages"
+            " GROUP BY topic_id"
+        )
+        self.counts = {number: count for number, count, _, _ in found}
+        self.spans = {number: (first, last) for number, _, first, last in found}
         self.closed = self._has("metadata") and bool(self._rows("SELECT id FROM metadata"))
 
     def messages(self) -> Iterator[Message]:
