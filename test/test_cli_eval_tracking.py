@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_pipeline import FakePipeline
+from recording_scenes import S, raw_image
 
 from alphapose_ros.cli import main
+from alphapose_ros.io.bag import BagWriter
 
 TRUTH = "".join(f"{t},{who},{100 * who},1,50,100,1,1,1\n" for t in range(1, 7) for who in (1, 2))
 SWITCHED = (
@@ -92,6 +94,11 @@ def test_a_recording_is_tracked(
     (images / "3.png").write_bytes(b"broken")  # all frames after it would be others
     assert main(["eval", "tracking", str(images), *truth]) == 2
     assert "expected all images of the truth, 1 of 6 images skipped" in capsys.readouterr().err
+    with BagWriter(files / "a.mcap") as bag:
+        for position, stamp_s in enumerate((1, 2, 2, 3, 4, 5, 6)):
+            bag.write_message("/image", raw_image(stamp_s * S), position * S)
+    assert main(["eval", "tracking", str(files / "a.mcap"), *truth]) == 2
+    assert "expected all images of the truth, 1 of 7 images skipped" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,20 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from dds_helpers import wait_for
 
 from alphapose_ros.base.errors import SourceError, TransportError
+from alphapose_ros.dds.participant import Participant
 from alphapose_ros.demo import clip
 from alphapose_ros.demo.node_process import private_environment, running_node
+from alphapose_ros.demo.recorder import Recorder
+from alphapose_ros.io.bag import BagWriter
+from alphapose_ros.io.image_messages import compressed_message
+from alphapose_ros.io.sinks import VideoWriter
 from alphapose_ros.io.sources import open_source
 
 ROOT = Path(__file__).parents[1]
@@ -141,6 +147,27 @@ def start_demo(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_live_cameras_video_lasts_as_long_as_it_was_heard(tmp_path: Path) -> None:
+    """Two images a second of a camera that announced ten."""
+    with (
+        Participant("recorder", "/", private_environment()) as participant,
+        BagWriter(tmp_path / "a.mcap") as bag,
+    ):
+        recorder = Recorder(participant, bag, "/image")
+        picture = np.full((48, 64, 3), 90, np.uint8)
+        for number in range(5):
+            time = participant.messages.Time(sec=5 + number // 2, nanosec=number % 2 * 500_000_000)
+            header = participant.messages.Header(stamp=time, frame_id="")
+            message = compressed_message(picture, participant.messages, header)
+            sample = SimpleNamespace(cdr=participant.types.serialize(message))
+            recorder._on_images("/image/compressed", [sample])
+        for live, frames in ((True, 21), (False, 5)):
+            with VideoWriter(tmp_path / f"{live}.mp4", 10.0) as video:
+                recorder.write_video(video, live=live)
+            with open_source(str(video.path)) as source:
+                assert len(list(source)) == frames
 
 
 def test_people_come_back_through_the_middleware(tmp_path: Path) -> None:

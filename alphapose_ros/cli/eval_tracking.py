@@ -99,6 +99,7 @@ def _track(args: argparse.Namespace, config: PipelineConfig) -> TrackSequence:
     """Run the pipeline over the recording."""
     from alphapose_ros.eval.track_files import from_tracks
     from alphapose_ros.eval.tracking import TrackSequence, read_truth
+    from alphapose_ros.io.bag import BagSource
     from alphapose_ros.io.sources import ImageSource
     from alphapose_ros.pipeline import PosePipeline
 
@@ -106,7 +107,8 @@ def _track(args: argparse.Namespace, config: PipelineConfig) -> TrackSequence:
     with recorded(args) as (source, frames):
         pipeline = PosePipeline(with_pose_weights(config, args.weights))
         results = [pipeline(frame).tracks for frame in frames]
-    if isinstance(source, ImageSource) and source.problems:  # frames would be others than truth's
+    # Frames would be others than the truth's; what a video announces says nothing of them.
+    if isinstance(source, (ImageSource, BagSource)) and source.problems:
         raise InputError(f"{args.video}: expected all images of the truth, {source.problems[0]}")
     if args.max_frames is not None:
         truth = truth[truth.frames < len(results)]

@@ -19,13 +19,14 @@ from alphapose_ros.dds.participant import Participant
 from alphapose_ros.demo.clip import open_clip
 from alphapose_ros.demo.node_process import NodeProcess, private_environment, running_node
 from alphapose_ros.demo.recorder import Recorder, summary
-from alphapose_ros.front.playback import CameraPublisher, paced
+from alphapose_ros.front.playback import CameraPublisher, of_one_camera, paced
 from alphapose_ros.front.signals import stop_signals
 from alphapose_ros.io.bag import BagWriter
 from alphapose_ros.io.sinks import VideoWriter
 from alphapose_ros.io.source_base import Source
 
 _IMAGE = "/image"
+_GIVE_ONE = "the demo shows one: alphapose-ros run shows all of them"
 _LIVE_S = 60.0  # a camera has no end
 _PATIENCE_S = 180.0  # until the node has loaded its networks, on a slow machine
 # OpenCV tries encoders until one works and complains of each that does not.
@@ -92,7 +93,7 @@ def _demo(args: argparse.Namespace) -> int:
         answers = recorder.answers
         participant.stop()
         video = VideoWriter(args.output / "demo.mp4", args.rate or source.fps)
-        recorder.write_video(video)
+        recorder.write_video(video, live=source.live)
         video.close()
     say()
     say(table(summary(answers, sent, seconds)))
@@ -132,7 +133,7 @@ def _play(
     """Send all images; returns how many, once the last one is answered or given up."""
     limit_s = args.seconds or (_LIVE_S if source.live else float("inf"))
     begin, sent, stamp_ns, told = time.monotonic(), 0, 0, 0.0
-    for frame in paced(source, args.rate or source.fps, stop):
+    for frame in of_one_camera(paced(source, args.rate or source.fps, stop), _GIVE_ONE):
         node.check()
         stamp_ns = time.time_ns()
         camera.publish(frame, stamp_ns)

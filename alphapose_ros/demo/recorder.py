@@ -67,10 +67,11 @@ class Recorder:
         with self._lock:
             return list(self._answers)
 
-    def write_video(self, writer: VideoWriter) -> None:
+    def write_video(self, writer: VideoWriter, *, live: bool = False) -> None:
         """What a viewer of ``pose_image`` saw: each answered image with its people until the next.
 
-        As many frames as images were sent, so that the video has the clip's own speed.
+        As many frames as images were sent, so that the video has the clip's own speed; of a
+        ``live`` camera, whose rate nobody knows, by the images' stamps.
         """
         by_stamp = {answer.result.header.stamp_ns: answer.result for answer in self.answers}
         shown: ImageArray | None = None
@@ -80,7 +81,10 @@ class Recorder:
                 shown = decode_image(self._types.deserialize(cdr, COMPRESSED))
             if result is not None:
                 shown = draw_result(shown, result)
-            writer.write(shown)
+            if live:
+                writer.write_at(shown, stamp_ns)
+            else:
+                writer.write(shown)
 
     def _on_poses(self, samples: list[CdrSample]) -> None:
         received_ns = time.time_ns()

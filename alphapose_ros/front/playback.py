@@ -24,6 +24,9 @@ _COMPRESSED = "sensor_msgs/msg/CompressedImage"
 _INFO = "sensor_msgs/msg/CameraInfo"
 
 
+_CHOOSE = "choose one: alphapose-ros play --camera TOPIC, or play_node's parameter camera"
+
+
 class CameraPublisher:
     """Publishes images with their calibration, each form only where somebody listens.
 
@@ -133,7 +136,7 @@ def played(
         with open_source() as source:
             hz, count = rate or source.fps, 0
             begin_s = max(due_s, time.monotonic())
-            for frame in _of_one_camera(paced(source, hz, stop, begin_s)):
+            for frame in of_one_camera(paced(source, hz, stop, begin_s), _CHOOSE):
                 yield frame
                 count += 1
             due_s = begin_s + count / hz
@@ -141,11 +144,11 @@ def played(
             return
 
 
-def _of_one_camera(frames: Iterable[Frame]) -> Iterator[Frame]:
+def of_one_camera(frames: Iterable[Frame], remedy: str) -> Iterator[Frame]:
     """The frames, which go to one topic.
 
     Raises:
-        InputError: a frame is of another camera than the first.
+        InputError: a frame is of another camera than the first; the message ends with ``remedy``.
     """
     camera = None
     for frame in frames:
@@ -153,8 +156,7 @@ def _of_one_camera(frames: Iterable[Frame]) -> Iterator[Frame]:
         if frame.camera != camera:
             raise InputError(
                 f"expected images of one camera, the recording has /{camera} and "
-                f"/{frame.camera}; choose one: alphapose-ros play --camera TOPIC, or "
-                "play_node's parameter camera"
+                f"/{frame.camera}; {remedy}"
             )
         yield frame
 
