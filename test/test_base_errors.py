@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import os
 
 import pytest
 
@@ -30,3 +31,15 @@ def test_the_tree_at_the_top_of_the_file_is_the_tree() -> None:
     }
     assert all(name in (errors.__doc__ or "") for name in raised)
     assert all(issubclass(getattr(errors, name), AlphaPoseError) for name in raised)
+
+
+@pytest.mark.parametrize(("theirs", "found"), [(None, "1"), ("0", "0")])
+def test_packages_report_to_nobody_unless_the_user_says_so(
+    monkeypatch: pytest.MonkeyPatch, theirs: str | None, found: str
+) -> None:
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", theirs or "")
+    if theirs is None:
+        monkeypatch.delenv("ORT_DISABLE_TELEMETRY")
+    monkeypatch.setattr("importlib.import_module", lambda name: name)
+    require("onnxruntime.quantization", needed_for="x", install="y")
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == found

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -36,19 +39,33 @@ def test_random_weights_keep_the_scale_of_activations() -> None:
     assert 0.1 < found.std() < 10
 
 
-def test_the_bundled_pipeline_never_imports_torchvision() -> None:
-    """One that was built for another PyTorch, as on many a Jetson, cannot be imported."""
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_the_bundled_pipeline_starts_alone_and_leaves_nothing(
+    tmp_path: Path, runtime: str
+) -> None:
+    """No torchvision: one for another PyTorch, as on many a Jetson, cannot be imported.
+
+    No file either: of a runtime's reports to its makers, or of an export.
+    """
+    pytest.importorskip("onnx", reason="RUNTIME NOT CHECKED: no onnx")
+    if importlib.util.find_spec(runtime) is None:
+        pytest.skip(f"RUNTIME NOT CHECKED: no {runtime}")
     code = (
         "import sys; sys.modules['torchvision'] = None\n"
+        "from alphapose_ros.config import PipelineConfig\n"
         "from alphapose_ros.pipeline import PosePipeline\n"
-        "pipeline = PosePipeline.from_preset('nano', device='cpu')\n"
+        f"pipeline = PosePipeline(PipelineConfig(device='cpu', runtime={runtime!r}))\n"
         "pipeline.warm_up()\n"
         "print(sorted(name for name in sys.modules if name.startswith('torchvision')))"
     )
+    places = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME"), str(tmp_path))
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"} | places
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False
-    )
+        [sys.executable, "-c", code],
+        env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
     if "bundled weights" in done.stderr and "missing" in done.stderr:
         pytest.skip("THE BUNDLED WEIGHTS ARE ABSENT")
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["['torchvision']"]
+    assert [path.name for path in tmp_path.iterdir()] == []

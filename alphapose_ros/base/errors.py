@@ -13,6 +13,8 @@ AlphaPoseError
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from types import ModuleType
 
 
@@ -44,12 +46,26 @@ class MissingDependencyError(AlphaPoseError, ImportError):
     """An optional package is needed and not installed."""
 
 
+# Packages that report to their makers over the network, and keep an identifier of the machine
+# below the user's home, unless told otherwise before their import: ONNX Runtime (1.32 for one) by
+# a variable, OpenVINO where the package that does it cannot be imported.
+_REPORTS_UNLESS = {"onnxruntime": ("ORT_DISABLE_TELEMETRY", "1")}
+_REPORTS_BY = {"openvino": "openvino_telemetry"}
+
+
 def require(module: str, *, needed_for: str, install: str) -> ModuleType:
     """Import an optional ``module`` or say what needs it and how to get it.
+
+    What a package would report to its makers is turned off; a variable of the user's own counts.
 
     Raises:
         MissingDependencyError: the module is not installed.
     """
+    root = module.partition(".")[0]
+    if root in _REPORTS_UNLESS:
+        os.environ.setdefault(*_REPORTS_UNLESS[root])
+    if root in _REPORTS_BY:
+        sys.modules.setdefault(_REPORTS_BY[root], None)  # type: ignore[arg-type]
     try:
         return importlib.import_module(module)
     except ImportError as error:

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
+import io
 import json
-import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -102,21 +101,21 @@ def onnx_bytes(
     was_training = module.training
     module.eval()
     try:
-        with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        with warnings.catch_warnings():
             # Of the tracing exporter about itself, and about sizes that are the same on purpose.
             warnings.simplefilter("ignore")
-            written = Path(folder) / "graph.onnx"
+            written: Any = io.BytesIO()  # a file would be left behind by a signal meanwhile
             torch.onnx.export(
                 module,
                 (example,),
-                str(written),
+                written,
                 input_names=list(names.inputs),
                 output_names=list(names.outputs),
                 dynamic_axes={name: dict(dims) for name, dims in names.open_dims.items()},
                 opset_version=opset,
                 **_tracing(),
             )
-            return fold_padding(written.read_bytes())
+            return fold_padding(written.getvalue())
     finally:
         module.train(was_training)
 
