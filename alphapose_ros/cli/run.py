@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,13 +132,18 @@ def _loop(
     statistics: RunStatistics,
     args: argparse.Namespace,
 ) -> None:
+    from alphapose_ros.io.source_base import of_one_camera
+
     total = source.frame_count
     if args.max_frames is not None:
         total = min(total or args.max_frames, args.max_frames)
     frames: Iterable[Frame] = progress(source, total=total, unit=" frames", quiet=args.quiet)
     if args.camera_name:
-        frames = _renamed(frames, args.camera_name)
+        # Under one name several would be tracked as one.
+        frames = of_one_camera(frames, "choose one with --topic", "--camera-name")
     for number, frame in enumerate(frames, start=1):
+        if args.camera_name:
+            frame = dataclasses.replace(frame, camera=args.camera_name)
         start = time.perf_counter()
         result = pipeline(frame)
         statistics.add(result, time.perf_counter() - start)
@@ -146,23 +151,6 @@ def _loop(
             go_on = write(frame, result)
         if not go_on or number == args.max_frames:
             break
-
-
-def _renamed(frames: Iterable[Frame], name: str) -> Iterator[Frame]:
-    """The frames under the camera's new name.
-
-    Raises:
-        InputError: a frame is of another camera than the first: they would be tracked as one.
-    """
-    camera = None
-    for frame in frames:
-        camera = camera or frame.camera
-        if frame.camera != camera:
-            raise InputError(
-                f"--camera-name: expected images of one camera, the recording has /{camera} and "
-                f"/{frame.camera}; choose one with --topic"
-            )
-        yield dataclasses.replace(frame, camera=name)
 
 
 def _close(outputs: Outputs) -> None:

@@ -19,11 +19,11 @@ from alphapose_ros.dds.participant import Participant
 from alphapose_ros.demo.clip import open_clip
 from alphapose_ros.demo.node_process import NodeProcess, private_environment, running_node
 from alphapose_ros.demo.recorder import Recorder, summary
-from alphapose_ros.front.playback import CameraPublisher, of_one_camera, paced
+from alphapose_ros.front.playback import CameraPublisher, paced
 from alphapose_ros.front.signals import stop_signals
 from alphapose_ros.io.bag import BagWriter
 from alphapose_ros.io.sinks import VideoWriter
-from alphapose_ros.io.source_base import Source
+from alphapose_ros.io.source_base import Source, of_one_camera
 
 _IMAGE = "/image"
 _GIVE_ONE = "the demo shows one: alphapose-ros run shows all of them"

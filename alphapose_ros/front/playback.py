@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import Frame, ImageArray, Intrinsics
 from alphapose_ros.front.results import MakePublisher
 from alphapose_ros.io.image_messages import compressed_message, image_message
-from alphapose_ros.io.source_base import Source
+from alphapose_ros.io.source_base import Source, of_one_camera
 from alphapose_ros.output.messages import Classes, ros_time
 
 _IMAGE = "sensor_msgs/msg/Image"
@@ -142,23 +141,6 @@ def played(
             due_s = begin_s + count / hz
         if not (loop and count):  # a recording without images would be opened again and again
             return
-
-
-def of_one_camera(frames: Iterable[Frame], remedy: str) -> Iterator[Frame]:
-    """The frames, which go to one topic.
-
-    Raises:
-        InputError: a frame is of another camera than the first; the message ends with ``remedy``.
-    """
-    camera = None
-    for frame in frames:
-        camera = camera or frame.camera
-        if frame.camera != camera:
-            raise InputError(
-                f"expected images of one camera, the recording has /{camera} and "
-                f"/{frame.camera}; {remedy}"
-            )
-        yield frame
 
 
 def _doubles(values: Iterable[float]) -> NDArray[np.float64]:

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import Frame
 from alphapose_ros.io.closing import Closing
 
@@ -43,3 +44,21 @@ class Source(Closing, ABC):
         Raises:
             SourceError: the file or device broke; frames before the break were given.
         """
+
+
+def of_one_camera(frames: Iterable[Frame], remedy: str, option: str = "") -> Iterator[Frame]:
+    """The frames, for what serves one camera alone.
+
+    Raises:
+        InputError: a frame is of another camera than the first; the message begins with
+            ``option``, if any, and ends with ``remedy``.
+    """
+    camera = None
+    for frame in frames:
+        camera = camera or frame.camera
+        if frame.camera != camera:
+            raise InputError(
+                f"{f'{option}: ' if option else ''}expected images of one camera, the recording "
+                f"has /{camera} and /{frame.camera}; {remedy}"
+            )
+        yield frame
