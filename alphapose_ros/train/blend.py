@@ -16,9 +16,8 @@ from torch import Tensor
 from alphapose_ros.base.custom_skeleton import skeleton_named
 from alphapose_ros.base.errors import ConfigError, InputError
 from alphapose_ros.base.settings import check_settings, setting
-from alphapose_ros.models.checkpoint import load_checkpoint
 from alphapose_ros.models.family import LIGHT
-from alphapose_ros.models.info import COMBINED, COMBINED_TAILS, CheckpointInfo, no_split
+from alphapose_ros.models.info import COMBINED, COMBINED_TAILS, no_split
 from alphapose_ros.registry.store import resolve
 from alphapose_ros.train.students import (
     Student,
@@ -84,21 +83,12 @@ def blend(config: BlendConfig) -> Path:
     if student.info.family == LIGHT:
         counters = {k: v for k, v in student.network.state_dict().items() if k not in mixed}
         mixed = counters | unfolded(mixed, student.network)
-    info = _read_as(config.weights, student.info)
+    info = student.info
+    if info.decode == COMBINED and info.num_joints not in COMBINED_TAILS:
+        raise ConfigError(no_split(f"{resolve(config.weights)}: decode", info.num_joints))
     out.parent.mkdir(parents=True, exist_ok=True)
     student = replace(student, info=replace(info, untaught=student.untaught))
     return write_student(student, mixed, out)
-
-
-def _read_as(name: str, info: CheckpointInfo) -> CheckpointInfo:
-    """``info`` of a network with the maps of the file ``name``, decoded as that file's are."""
-    if name.endswith(".tflite"):
-        return info
-    path = resolve(name)
-    _, told = load_checkpoint(path)
-    if told.decode == COMBINED and info.num_joints not in COMBINED_TAILS:
-        raise ConfigError(no_split(f"{path}: decode", info.num_joints))
-    return replace(info, decode=told.decode, tail_cut=told.tail_cut, norm=told.norm)
 
 
 def _plain(student: Student) -> dict[str, Tensor]:

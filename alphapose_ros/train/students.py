@@ -147,7 +147,8 @@ def make_student(
     except RuntimeError as error:
         raise WeightsError(f"{path}: does not fit its network: {error}") from error
     described = _described(student, architecture, skeleton)
-    as_taught = replace(described.info, mean=info.mean, std=info.std, input_hw=info.input_hw)
+    kept = ("mean", "std", "input_hw", "decode", "tail_cut", "norm")
+    as_taught = replace(described.info, **{name: getattr(info, name) for name in kept})
     untaught = tuple(name for name in skeleton.keypoint_names if name not in known)
     return Student(student, as_taught, skeleton, folded, untaught)
 
