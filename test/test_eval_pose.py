@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,23 @@ def test_perfect_answers_have_perfect_measures() -> None:
     assert (result["people"], result["images"]) == (6, 3)
     assert result["joints"] == (people.labels == 2).sum()
     assert np.isnan(result["auroc"])  # there is no misplaced joint to tell apart
+
+
+def test_gaussian_answers_lie_within_the_circles_that_their_spread_promises() -> None:
+    people = people_of([40, 40, 40], 0)
+    rng = np.random.default_rng(0)
+    spreads = rng.uniform(1, 20, people.labels.shape).astype(np.float32)
+    spreads[::7] = np.nan  # says nothing, and is not counted
+    noise = rng.normal(size=people.keypoints.shape) * np.nan_to_num(spreads, nan=1e3)[..., None]
+    scores = np.ones(people.labels.shape, np.float32)
+    answers = (people.keypoints + noise).astype(np.float32)
+    found = Estimates(people, answers, scores, np.ones(120, np.float32), spreads)
+    result = measure(found)
+    assert result["std68_holds"] == pytest.approx(0.68, abs=0.03)
+    assert result["std95_holds"] == pytest.approx(0.95, abs=0.02)
+    assert "std68_holds" not in measure(replace(found, keypoint_std=None))
+    unknown = replace(found, keypoint_std=np.full_like(spreads, np.nan))
+    assert "std68_holds" not in measure(unknown)
 
 
 def test_answers_far_off_have_none() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ import pytest
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import FrameResult, Header, Poses, Tracks, TrackState
 from alphapose_ros.base.skeletons import COCO17
-from alphapose_ros.io.sinks import JsonLinesWriter, VideoWriter, flat_keypoints
+from alphapose_ros.io.sinks import JsonLinesWriter, VideoWriter, flat_keypoints, people_rows
 from alphapose_ros.io.sources import open_source
 
 
@@ -53,6 +54,18 @@ def test_a_line_per_frame_also_when_nobody_is_there(tmp_path: Path) -> None:
     }  # fmt: skip
     assert (second["id"], second["state"], second["box"][0]) == (0, "tentative", 20.0)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_spreads_are_in_a_line_where_somebody_has_them() -> None:
+    before = result([TrackState.TRACKED, TrackState.TENTATIVE], 0)
+    spreads = np.full((2, 17), 2.345)
+    spreads[0, 3], spreads[1] = np.nan, np.nan
+    poses = replace(before.tracks.poses, keypoint_std=spreads)
+    rows = people_rows(replace(before, tracks=replace(before.tracks, poses=poses)))
+    assert rows[0]["keypoint_std"] == [*[2.35] * 3, None, *[2.35] * 13]
+    assert rows[1]["keypoint_std"] == [None] * 17
+    assert "NaN" not in json.dumps(rows)
+    assert "keypoint_std" not in people_rows(before)[0]
 
 
 def test_lines_of_before_are_replaced_by_complete_ones_only(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from fake_pipeline import make_tracks
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import FrameResult, Header, Spatial, Tracks, TrackState
 from alphapose_ros.base.skeletons import SKELETONS
 from alphapose_ros.dds.types import MessageClasses, WireTypes
@@ -130,3 +131,32 @@ def test_states_are_the_messages_constants() -> None:
     assert {s.name: int(s) for s in TrackState} == {
         s.name: getattr(constants, s.name) for s in TrackState
     }
+
+
+def with_spreads(before: FrameResult, spreads: np.ndarray) -> FrameResult:
+    poses = replace(before.tracks.poses, keypoint_std=spreads)
+    return replace(before, tracks=replace(before.tracks, poses=poses))
+
+
+def test_spreads_over_the_wire() -> None:
+    before = result(3)
+    spreads = np.random.default_rng(0).uniform(1, 9, (3, 136)).astype(np.float32)
+    spreads[0, 5] = np.nan
+    spreads[2] = np.nan  # somebody lost
+    message = message_of(with_spreads(before, spreads))
+    assert [len(person.keypoint_std) for person in message.poses] == [136] * 3
+    after = result_of(message, SKELETONS)
+    np.testing.assert_array_equal(after.tracks.poses.keypoint_std, spreads)
+
+
+def test_spreads_of_nobody_are_left_out() -> None:
+    message = message_of(with_spreads(result(2), np.full((2, 136), np.nan)))
+    assert [len(person.keypoint_std) for person in message.poses] == [0, 0]
+    assert np.isnan(result_of(message, SKELETONS).tracks.poses.keypoint_std).all()
+
+
+def test_spreads_of_some_other_number_of_joints_are_refused() -> None:
+    message = message_of(with_spreads(result(1), np.ones((1, 136))))
+    message.poses[0].keypoint_std = message.poses[0].keypoint_std[:7]
+    with pytest.raises(InputError, match=r"expected 136 values in keypoint_std, or none, got 7"):
+        result_of(message, SKELETONS)

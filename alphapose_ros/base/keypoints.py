@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -81,11 +83,28 @@ def map_keypoints(
     index = target.source_of(source)
     out = np.where((index >= 0)[:, None], keypoints[:, index], 0).astype(np.float32)
     out_scores = np.where(index >= 0, scores[:, index], 0).astype(np.float32)
+    for k, a, b in _midpoints(source, target):
+        out[:, k] = (keypoints[:, a] + keypoints[:, b]) / 2
+        out_scores[:, k] = np.minimum(scores[:, a], scores[:, b])
+    return out, out_scores
+
+
+def map_joint_values(values: FloatArray, source: Skeleton, target: Skeleton) -> FloatArray:
+    """(N, K) lengths of ``source``'s joints -> ``target``'s, NaN for joints without a source.
+
+    A midpoint has the mean of both, its standard deviation where the two err together.
+    """
+    index = target.source_of(source)
+    out = np.where(index >= 0, values[:, index], np.nan).astype(np.float32)
+    for k, a, b in _midpoints(source, target):
+        out[:, k] = (values[:, a] + values[:, b]) / 2
+    return out
+
+
+def _midpoints(source: Skeleton, target: Skeleton) -> Iterator[tuple[int, int, int]]:
+    """Joints that ``target`` alone has, and the two of ``source`` that they lie between."""
     for name, pair in {"neck": "shoulder", "pelvis": "hip"}.items():
         sides = [f"left_{pair}", f"right_{pair}"]
         lacks = name in target.keypoint_names and name not in source.keypoint_names
         if lacks and set(sides) <= set(source.keypoint_names):
-            k, (a, b) = target.index(name), (source.index(side) for side in sides)
-            out[:, k] = (keypoints[:, a] + keypoints[:, b]) / 2
-            out_scores[:, k] = np.minimum(scores[:, a], scores[:, b])
-    return out, out_scores
+            yield target.index(name), source.index(sides[0]), source.index(sides[1])

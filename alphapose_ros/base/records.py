@@ -8,14 +8,15 @@ record instead of filling a hole in an earlier one. N = 0, nobody in the picture
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alphapose_ros.base.errors import InputError
-from alphapose_ros.base.rows import Rows, array, plain
+from alphapose_ros.base.keypoints import map_joint_values, map_keypoints
+from alphapose_ros.base.rows import Rows, array, plain, unknown
 from alphapose_ros.base.skeletons import Skeleton
 
 ImageArray = NDArray[np.uint8]
@@ -82,7 +83,18 @@ class Detections(Rows):
 
 @dataclass(frozen=True)
 class Poses(Rows):
-    """Whole-body poses of one image; ``source`` is each pose's row in the detections."""
+    """Whole-body poses of one image.
+
+    Attributes:
+        keypoints: (N, K, 2) px.
+        scores: (N, K) in [0, 1].
+        boxes: (N, 4) px xyxy.
+        box_scores: (N,) in [0, 1].
+        source: (N,) each pose's row in the detections.
+        skeleton: of the K joints.
+        keypoint_std: (N, K) px, the spread of each joint's probability map as the root mean square
+            of both axes'; NaN where the network does not say, as without ``pose.keypoint_std``.
+    """
 
     keypoints: FloatArray = array("N", "K", 2, dtype=np.float32)
     scores: FloatArray = array("N", "K", dtype=np.float32)
@@ -90,6 +102,7 @@ class Poses(Rows):
     box_scores: FloatArray = array("N", dtype=np.float32)
     source: IntArray = array("N", dtype=np.int64)
     skeleton: Skeleton = plain()
+    keypoint_std: FloatArray = unknown("N", "K", dtype=np.float32)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -110,6 +123,17 @@ class Poses(Rows):
             np.zeros(0, np.float32),
             np.zeros(0, np.int64),
             skeleton,
+        )
+
+    def mapped(self, skeleton: Skeleton) -> Poses:
+        """The same people with the joints of another skeleton, matched by name."""
+        own = self.skeleton
+        if own.name == skeleton.name:
+            return self
+        keypoints, scores = map_keypoints(self.keypoints, self.scores, own, skeleton)
+        spreads = map_joint_values(self.keypoint_std, own, skeleton)
+        return replace(
+            self, keypoints=keypoints, scores=scores, skeleton=skeleton, keypoint_std=spreads
         )
 
     @property

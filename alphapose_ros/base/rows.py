@@ -20,6 +20,14 @@ def array(*shape: str | int, dtype: Any) -> Any:
     return field(metadata={"shape": shape, "dtype": np.dtype(dtype)})
 
 
+def unknown(*shape: str | int, dtype: Any) -> Any:
+    """Declare an array field, after those that give its letters a size, that may be left out.
+
+    It is NaN throughout then.
+    """
+    return field(default=None, metadata={"shape": shape, "dtype": np.dtype(dtype)})
+
+
 def plain() -> Any:
     """Declare a required field that is no array, after fields that :func:`array` declares."""
     return field()
@@ -38,6 +46,9 @@ class Rows:
         for item in fields(self):
             value = getattr(self, item.name)
             if "shape" in item.metadata:
+                if value is None and item.default is None:
+                    axes = item.metadata["shape"]
+                    value = np.full([sizes.get(axis, axis) for axis in axes], np.nan)
                 value = _checked(type(self).__name__, item, value, sizes)
                 object.__setattr__(self, item.name, value)
             elif isinstance(value, Rows):

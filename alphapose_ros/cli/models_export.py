@@ -123,7 +123,7 @@ def _graph(what: str, config: PipelineConfig) -> tuple[bytes, dict[str, Any]]:
     """The graph of the configured network, and what its reader must know."""
     import torch
 
-    from alphapose_ros.models.export import onnx_bytes
+    from alphapose_ros.models.export import onnx_bytes, pose_names
 
     if what == "detector":
         from alphapose_ros.detection.factory import DETECTOR_GRAPH, detector_network
@@ -148,7 +148,8 @@ def _graph(what: str, config: PipelineConfig) -> tuple[bytes, dict[str, Any]]:
         "unit_px": 4.0,
         "untaught": list(untaught_joints(info, skeleton)),
     }
-    return onnx_bytes(decoded, torch.zeros((2, 3, height, width))), about
+    names = pose_names(spread=config.pose.keypoint_std)
+    return onnx_bytes(decoded, torch.zeros((2, 3, height, width)), names), about
 
 
 def _inputs(args: argparse.Namespace, config: PipelineConfig) -> Iterator[Tensor]:

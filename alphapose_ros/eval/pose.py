@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from alphapose_ros.base.errors import InputError
-from alphapose_ros.base.keypoints import joint_similarity, map_keypoints, oks
+from alphapose_ros.base.keypoints import joint_similarity, oks
 from alphapose_ros.base.records import Detections, Poses
 from alphapose_ros.base.skeletons import HALPE136, Skeleton
 from alphapose_ros.data.coco import read_image
@@ -45,6 +45,7 @@ class Estimates:
     keypoints: NDArray[np.float32]  # (N, K, 2) px
     scores: NDArray[np.float32]  # (N, K)
     person_scores: NDArray[np.float32]  # (N,)
+    keypoint_std: NDArray[np.float32] | None = None  # (N, K) px, NaN where nothing is known
 
     @property
     def by_image(self) -> list[NDArray[np.intp]]:
@@ -71,15 +72,19 @@ def estimate_people(
     keypoints = np.zeros((len(people), joints, 2), np.float32)
     scores = np.zeros((len(people), joints), np.float32)
     person_scores = np.zeros(len(people), np.float32)
-    found = Estimates(people, keypoints, scores, person_scores)
+    spreads = np.full_like(scores, np.nan)
+    found = Estimates(people, keypoints, scores, person_scores, spreads)
     for rows in found.by_image:
         image = read_image(people.images[people.image_rows[rows[0]]])
         boxes = Detections(people.boxes[rows], np.ones(len(rows), np.float32))
         poses: Poses = estimator(ImageBatch.upload([image], device), [boxes])[0]
-        keypoints[rows], scores[rows] = map_keypoints(
-            poses.keypoints, poses.scores, poses.skeleton, people.skeleton
-        )
         person_scores[rows] = poses.person_scores
+        poses = poses.mapped(people.skeleton)
+        keypoints[rows], scores[rows], spreads[rows] = (
+            poses.keypoints,
+            poses.scores,
+            poses.keypoint_std,
+        )
         on_image()
     return found
 
@@ -177,7 +182,7 @@ def measure(found: Estimates) -> Measures:
     per_threshold = average_precision(matches)
     out |= {f"ap{round(t * 100)}": float(per_threshold[i]) for i, t in ((0, 0.5), (5, 0.75))}
     out |= pckh(people, found.keypoints) | fine_errors(people, found.keypoints)
-    return out | score_quality(found)
+    return out | score_quality(found) | spread_quality(found)
 
 
 def measure_parts(found: Estimates, *, repeats: int = 200, seed: int = 0) -> Measures:
@@ -238,6 +243,27 @@ def placed_joints(found: Estimates) -> NDArray[np.bool_]:
         people.keypoints, found.keypoints, people.areas, people.skeleton.sigmas
     )
     return similarity > 0.5
+
+
+def spread_quality(found: Estimates) -> Measures:
+    """Shares of the annotated body joints that lie as near as ``keypoint_std`` says.
+
+    ``std68_holds`` and ``std95_holds`` are the shares inside the circles that hold 68 % and 95 %
+    of a round Gaussian of that standard deviation. Nothing of estimates without it.
+    """
+    people, joints = found.people, body_part(found.people.skeleton).joints
+    if found.keypoint_std is None:
+        return {}
+    spreads = found.keypoint_std[:, joints]
+    counted = (people.labels[:, joints] == 2) & np.isfinite(spreads)
+    if not counted.any():
+        return {}
+    distance = np.linalg.norm(found.keypoints - people.keypoints, axis=-1)[:, joints]
+    out: Measures = {}
+    for share in (0.68, 0.95):
+        radius = spreads[counted] * np.sqrt(-2 * np.log(1 - share))
+        out[f"std{share * 100:.0f}_holds"] = float((distance[counted] <= radius).mean())
+    return out
 
 
 def score_quality(found: Estimates) -> Measures:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -87,11 +86,8 @@ def to_skeleton(poses: Poses, skeleton: Skeleton) -> Poses:
     Raises:
         ConfigError: not a single joint is in both.
     """
-    if poses.skeleton.name == skeleton.name:
-        return poses
     check_mapped(poses.skeleton, skeleton)
-    keypoints, scores = map_keypoints(poses.keypoints, poses.scores, poses.skeleton, skeleton)
-    return dataclasses.replace(poses, keypoints=keypoints, scores=scores, skeleton=skeleton)
+    return poses.mapped(skeleton)
 
 
 def coco_image_id(stem: str) -> int | str:

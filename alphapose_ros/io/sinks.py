@@ -167,6 +167,7 @@ class JsonLinesWriter(Closing):
     ``{"frame": n, "stamp": s, "camera": name, "people": [{"id", "state", "score", "box": [x, y,
     w, h], "keypoints": [x, y, s, ...]}]}``; pixels, seconds; ``frame`` counts each camera's
     frames from 0; ``state`` is "tentative" (id 0) or "tracked". Lost people are not in a line.
+    With ``pose.keypoint_std`` people have ``"keypoint_std": [px, ...]`` too, null where unknown.
 
     The file grows as ``out.jsonl.part``; pipes, devices and links are written in place.
 
@@ -225,7 +226,7 @@ def people_rows(result: FrameResult) -> list[dict[str, Any]]:
     poses = tracks.poses
     boxes, scores = xyxy_to_xywh(poses.boxes), poses.person_scores
     joints = flat_keypoints(poses.keypoints, poses.scores)
-    return [
+    rows: list[dict[str, Any]] = [
         {
             "id": int(tracks.ids[row]),
             "state": TrackState(int(tracks.states[row])).name.lower(),
@@ -235,6 +236,12 @@ def people_rows(result: FrameResult) -> list[dict[str, Any]]:
         }
         for row in range(len(tracks))
     ]
+    if np.isfinite(poses.keypoint_std).any():
+        for row, spreads in zip(rows, poses.keypoint_std.astype(np.float64), strict=True):
+            known = np.isfinite(spreads).tolist()
+            values = np.round(spreads, 2).tolist()
+            row["keypoint_std"] = [v if k else None for v, k in zip(values, known, strict=True)]
+    return rows
 
 
 def flat_keypoints(

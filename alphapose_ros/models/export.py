@@ -20,6 +20,7 @@ from alphapose_ros.models.onnx_folding import fold_padding
 OPSET = 17
 INPUT_NAME = "crops"
 OUTPUT_NAMES = ("keypoints", "scores")
+SPREAD_NAME = "keypoint_std"  # a third output, of decoders that give one
 METADATA = "alphapose_ros"  # key of what this project says about a graph of its own
 
 
@@ -31,7 +32,8 @@ class DecodedPose(nn.Module):
 
     Args:
         network: normalised crops -> maps (N, K, h, w).
-        decode: maps -> (keypoints, scores).
+        decode: maps -> (keypoints, scores), and the joints' spreads (N, K) in map units where it
+            gives them.
         mean: of R, G and B, in 0..1.
         std: of R, G and B, in 0..1.
     """
@@ -57,8 +59,8 @@ class DecodedPose(nn.Module):
         """The network's raw maps (N, K, h, w), for a flip test or a training loss."""
         return self.network((crops.to(self.mean.dtype) / 255 - self.mean) / self.std)
 
-    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Keypoints (N, K, 2) in map units and scores (N, K)."""
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        """What ``decode`` gives of the network's maps."""
         maps = self.maps(crops)
         with torch.autocast(maps.device.type, enabled=False):  # sums over maps need all bits
             return self.decode(maps.float())
@@ -78,9 +80,13 @@ class GraphNames:
     open_dims: Mapping[str, Mapping[int, str]]
 
 
-POSE_NAMES = GraphNames(
-    (INPUT_NAME,), OUTPUT_NAMES, {name: {0: "N"} for name in (INPUT_NAME, *OUTPUT_NAMES)}
-)
+def pose_names(*, spread: bool = False) -> GraphNames:
+    """Those of a :class:`DecodedPose`, whose decoder gives the joints' spreads or not."""
+    outputs = (*OUTPUT_NAMES, SPREAD_NAME) if spread else OUTPUT_NAMES
+    return GraphNames((INPUT_NAME,), outputs, {name: {0: "N"} for name in (INPUT_NAME, *outputs)})
+
+
+POSE_NAMES = pose_names()
 
 
 def onnx_bytes(

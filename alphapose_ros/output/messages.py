@@ -8,13 +8,15 @@ costs more than the networks. Whole arrays go into the messages' bytes.
 from __future__ import annotations
 
 import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from alphapose_ros.base.boxes import xywh_to_xyxy, xyxy_to_xywh
+from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import FrameResult, Header, Poses, Spatial, Tracks
 from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.output.cdr import CdrWriter
@@ -85,6 +87,9 @@ def pose_array_cdr(result: FrameResult, spatial: Spatial | None = None) -> bytes
 
 def _people(out: CdrWriter, tracks: Tracks, spatial: Spatial) -> None:
     poses = tracks.poses
+    spreads = poses.keypoint_std
+    if not np.isfinite(spreads).any():  # nobody asked for them, or nobody is seen
+        spreads = spreads[:, :0]
     joints = np.concatenate([poses.keypoints, poses.scores[..., None]], 2)  # (N, K, 3)
     points = spatial.keypoints if spatial.has_depth else np.zeros((len(tracks), 0), np.float32)
     boxes, scores = xyxy_to_xywh(poses.boxes), poses.person_scores
@@ -97,7 +102,7 @@ def _people(out: CdrWriter, tracks: Tracks, spatial: Spatial) -> None:
         out.pack("2f", scores[row], tracks.identity_confidence[row])
         out.array(boxes[row], "<f4")
         out.sequence(joints[row], "<f4")
-        out.pack("I", 0)  # keypoint_std
+        out.sequence(spreads[row], "<f4")
         out.sequence(points[row], "<f4")
         out.array(spatial.positions[row], "<f8")
         out.array(spatial.position_covariances[row], "<f4")
@@ -143,7 +148,7 @@ def result_of(
     mean = poses.person_scores
     score = np.array([person.score for person in people], np.float32)
     box_scores = np.divide(score, mean, out=np.zeros(count, np.float32), where=mean > 0)
-    poses = Poses(poses.keypoints, poses.scores, poses.boxes, box_scores, poses.source, skeleton)
+    poses = replace(poses, box_scores=box_scores, keypoint_std=_spreads(people, len(skeleton)))
     tracks = Tracks(
         [p.id for p in people],  # type: ignore[arg-type]  # cast by the record
         [p.track_id for p in people],  # type: ignore[arg-type]
@@ -157,3 +162,21 @@ def result_of(
     size_hw = int(message.image_height), int(message.image_width)
     header = Header(camera, message.header.frame_id, stamp_of(message), size_hw)
     return FrameResult(header, tracks)
+
+
+def _spreads(people: Sequence[Any], joints: int) -> np.ndarray[Any, Any]:
+    """(N, K) ``keypoint_std`` in px, NaN of people without.
+
+    Raises:
+        InputError: somebody has another number of them than joints.
+    """
+    out = np.full((len(people), joints), np.nan, np.float32)
+    for row, person in enumerate(people):
+        values = np.asarray(person.keypoint_std, np.float32)
+        if len(values) not in (0, joints):
+            raise InputError(
+                f"PoseArray: expected {joints} values in keypoint_std, or none, got {len(values)}"
+            )
+        if len(values):
+            out[row] = values
+    return out

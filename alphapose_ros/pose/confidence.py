@@ -225,7 +225,7 @@ class CalibratedDecoder(nn.Module):
     """A decoder whose scores are probabilities; exports with the network.
 
     Args:
-        decoder: (N, K, H, W) -> points (N, K, 2) and scores (N, K).
+        decoder: (N, K, H, W) -> points (N, K, 2), scores (N, K), and what else it gives.
         calibration: logistic curves.
         skeleton: of the K joints.
 
@@ -250,9 +250,9 @@ class CalibratedDecoder(nn.Module):
         self.register_buffer("slope", slope, persistent=False)
         self.register_buffer("bias", bias, persistent=False)
 
-    def forward(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Points as they are, and probabilities; a score of 0 stays 0."""
-        points, scores = self.decoder(logits)
+    def forward(self, logits: Tensor) -> tuple[Tensor, ...]:
+        """Points and all else as they are, and probabilities; a score of 0 stays 0."""
+        points, scores, *others = self.decoder(logits)
         inside = scores.clamp(_LEAST, 1 - _LEAST)
         odds = inside.log() - torch.log1p(-inside)
-        return points, torch.sigmoid(self.slope * odds + self.bias) * (scores > 0)
+        return points, torch.sigmoid(self.slope * odds + self.bias) * (scores > 0), *others

@@ -40,6 +40,8 @@ class PoseConfig:
         calibration: file of alphapose-ros train calibration, which makes joint scores chances of
             being right; empty: scores are the maps' peaks.
         flip_test: run each crop and its mirror image and average; twice the time.
+        keypoint_std: fill keypoint_std of the messages: the spread of each joint's probability
+            map, px in the image. Networks that SIKR decodes, from files of weights, give it.
         max_batch: crops per network call; on a CPU never more than 4, which is fastest there.
         score_threshold: least score of a person that a one-stage network (RTMO) finds itself.
         face_weights: network of a face alone that looks again at every face found, as weights;
@@ -59,6 +61,7 @@ class PoseConfig:
     window: float = setting(OWN, low=OWN, live=False)
     calibration: str = setting("", live=False)
     flip_test: bool = setting(False, live=False)
+    keypoint_std: bool = setting(False, live=False)
     max_batch: int = setting(64, low=1, live=False)
     score_threshold: float = setting(0.3, low=0, high=1, live=False)
     face_weights: str = setting("", live=False)

@@ -34,6 +34,11 @@ class CropSpec:
         """Person boxes (N, 4) -> crop boxes (N, 4)."""
         return affine.crop_boxes(people, self.input_hw, self.padding)
 
+    def lengths(self, values: NDArray[np.floating], crops: FloatArray) -> FloatArray:
+        """Lengths (N, K) in the unit of the network's keypoints -> image pixels."""
+        width = self.input_hw[1] / self.unit_px - self.corners
+        return (values * ((crops[:, 2] - crops[:, 0]) / width)[:, None]).astype(np.float32)
+
     def to_image(self, points: NDArray[np.floating], crops: FloatArray) -> FloatArray:
         """Keypoints (N, K, 2) of the network and its crop boxes (N, 4) -> image pixels."""
         map_hw = round(self.input_hw[0] / self.unit_px), round(self.input_hw[1] / self.unit_px)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from alphapose_ros.base.custom_skeleton import is_file, load_skeleton, skeleton_named
 from alphapose_ros.base.errors import ConfigError
-from alphapose_ros.base.keypoints import check_mapped, map_keypoints
+from alphapose_ros.base.keypoints import check_mapped
 from alphapose_ros.base.records import Detections, Poses
 from alphapose_ros.base.skeletons import SKELETONS, Skeleton
 from alphapose_ros.imaging import ImageBatch
@@ -45,12 +45,14 @@ class PoseEstimator:
 
     Args:
         network: crops (N, 3, h, w) RGB 0..255 -> keypoints (N, K, 2) in the units of ``crop`` and
-            scores (N, K), cut to [0, 1] here; normalisation and decoding included
-            (``models.export.DecodedPose``, or what runs its graph).
+            scores (N, K), cut to [0, 1] here, and where it gives them spreads (N, K) in the same
+            units; normalisation and decoding included (``models.export.DecodedPose``, or what
+            runs its graph).
         skeleton: of the K joints.
         crop: size and place of the crops; the default is AlphaPose's.
         max_batch: crops per network call; fewer where the memory ends, see :class:`BatchLimit`.
         output: skeleton of the poses that come out, matched by name; None: ``skeleton``.
+        spread: whether the network gives spreads.
 
     Raises:
         ConfigError: ``output`` shares no joint with ``skeleton``.
@@ -66,7 +68,9 @@ class PoseEstimator:
         crop: CropSpec | None = None,
         max_batch: int = 64,
         output: Skeleton | None = None,
+        spread: bool = False,
     ) -> None:
+        self._columns = 4 if spread else 3  # x, y, score, spread
         self.network = network.eval() if isinstance(network, nn.Module) else network
         self.crop = crop or CropSpec()
         self.limit = BatchLimit(max_batch, "pose")
@@ -80,19 +84,33 @@ class PoseEstimator:
         boxes = np.concatenate([np.zeros((0, 4), np.float32), *(d.boxes for d in detections)])
         crops = self.crop.boxes(boxes)
         rows = np.repeat(np.arange(len(detections)), counts)
-        points, scores = self._estimate(batch, crops, rows)
-        keypoints = self.crop.to_image(points, crops)
-        stops = np.cumsum(counts)[:-1]
-        parts = zip(detections, np.split(keypoints, stops), np.split(scores, stops), strict=True)
-        return [
-            mapped(Poses(k, s, d.boxes, d.scores, np.arange(len(d)), self._own), self.skeleton)
-            for d, k, s in parts
-        ]
+        joints = self._estimate(batch, crops, rows)
+        scores = joints[..., 2]
+        everybody = Poses(
+            self.crop.to_image(joints[..., :2], crops),
+            scores,
+            boxes,
+            np.concatenate([np.zeros(0, np.float32), *(d.scores for d in detections)]),
+            np.concatenate([np.zeros(0, np.int64), *(np.arange(n) for n in counts)]),
+            self._own,
+            self._spreads(joints, crops),
+        )
+        stops = np.cumsum([0, *counts])
+        return [everybody[a:b].mapped(self.skeleton) for a, b in pairwise(stops)]
+
+    def _spreads(
+        self, joints: NDArray[np.float32], crops: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """(N, K) px, NaN where nothing is known of a joint."""
+        if self._columns == 3:
+            return np.full(joints.shape[:2], np.nan, np.float32)
+        spreads = self.crop.lengths(joints[..., 3], crops)
+        return np.where(joints[..., 2] > 0, spreads, np.float32(np.nan))
 
     def _estimate(
         self, batch: ImageBatch, crops: NDArray[np.float32], rows: NDArray[np.intp]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Keypoints (N, K, 2) and scores (N, K), one transfer back per part."""
+    ) -> NDArray[np.float32]:
+        """(N, K, 3 or 4): x, y, score and spread, one transfer back per part."""
 
         def forward(part: slice) -> NDArray[np.float32]:
             images = batch.crops(
@@ -100,15 +118,15 @@ class PoseEstimator:
             )
             return self._forward(images)
 
-        nobody = np.zeros((0, len(self._own), 3), np.float32)
-        joined = np.concatenate([nobody, *self.limit.run(len(crops), forward)])
-        return joined[..., :2], joined[..., 2]
+        nobody = np.zeros((0, len(self._own), self._columns), np.float32)
+        return np.concatenate([nobody, *self.limit.run(len(crops), forward)])
 
     @torch.inference_mode()
     def _forward(self, images: Tensor) -> NDArray[np.float32]:
-        keypoints, scores = self.network(images)
+        keypoints, scores, *spreads = self.network(images)
         scores = scores.clamp(0, 1)  # nothing bounds the peak of a regressed map
-        return torch.cat([keypoints, scores[..., None]], -1).float().cpu().numpy()
+        columns = [keypoints, scores[..., None], *(spread[..., None] for spread in spreads)]
+        return torch.cat(columns, -1).float().cpu().numpy()
 
 
 def described(name: str, told: Skeleton | None, joints: int) -> Skeleton | None:
@@ -150,11 +168,3 @@ def output_skeleton(name: str, own: Skeleton) -> Skeleton:
         )
     wanted = skeleton_named(name)
     return own if wanted.name == own.name else wanted
-
-
-def mapped(poses: Poses, skeleton: Skeleton) -> Poses:
-    """The same people with the joints of another skeleton, matched by name."""
-    if poses.skeleton.name == skeleton.name:
-        return poses
-    keypoints, scores = map_keypoints(poses.keypoints, poses.scores, poses.skeleton, skeleton)
-    return replace(poses, keypoints=keypoints, scores=scores, skeleton=skeleton)

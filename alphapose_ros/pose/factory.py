@@ -12,7 +12,7 @@ from torch import nn
 from alphapose_ros.base.errors import ConfigError, WeightsError
 from alphapose_ros.base.skeletons import SKELETONS, Skeleton
 from alphapose_ros.models.checkpoint import CheckpointInfo, load_checkpoint
-from alphapose_ros.models.export import POSE_NAMES, DecodedPose
+from alphapose_ros.models.export import DecodedPose, pose_names
 from alphapose_ros.models.family import LIGHT
 from alphapose_ros.models.stored_skeleton import stored_skeleton
 from alphapose_ros.pose.combined import CombinedDecoder
@@ -64,7 +64,7 @@ def create_estimator(
 
 def _of_part(config: PoseConfig, weights: str) -> PoseConfig:
     """A part's network: what the configuration says of the body's maps is not said of its."""
-    own = PoseConfig(weights=weights)
+    own = PoseConfig(weights=weights, keypoint_std=config.keypoint_std)
     return replace(own, flip_test=config.flip_test, max_batch=config.max_batch)
 
 
@@ -86,13 +86,15 @@ def _one_network(
         return load_onnx_pose(path, graph_options, config, max_batch=max_batch)
     decoded, info, skeleton = decoded_network(path, config)
     crops = torch.zeros((min(2, max_batch), 3, *info.input_hw))
-    network = accelerate(decoded, crops, choose_runtime(options), POSE_NAMES, max_batch=max_batch)
+    names = pose_names(spread=config.keypoint_std)
+    network = accelerate(decoded, crops, choose_runtime(options), names, max_batch=max_batch)
     return PoseEstimator(
         network,
         skeleton,
         crop=CropSpec(input_hw=info.input_hw),
         max_batch=max_batch,
         output=output_skeleton(config.skeleton, skeleton),
+        spread=config.keypoint_std,
     )
 
 
@@ -155,6 +157,11 @@ def _decoder(
         )
     untaught = untaught_joints(info, skeleton)
     supervised = torch.tensor([n not in untaught for n in skeleton.keypoint_names])
+    if config.keypoint_std and info.decode in ("heatmap", "combined"):
+        raise ConfigError(
+            "pose.keypoint_std: expected a network whose joints are all decoded by SIKR; "
+            f"{path.name} is decoded as {info.decode}"
+        )
     if info.decode == "heatmap":
         return HeatmapDecoder(supervised)
     if info.decode == "combined":
@@ -164,7 +171,7 @@ def _decoder(
             f"{path}: {info.text()}; this file does not say how its maps are decoded: set "
             "pose.decode to heatmap, sikr or combined"
         )
-    return SikrDecoder(info.norm, tail_cut, window, supervised)
+    return SikrDecoder(info.norm, tail_cut, window, supervised, spread=config.keypoint_std)
 
 
 def _own_sum(info: CheckpointInfo) -> tuple[float, float]:

@@ -73,8 +73,8 @@ class FlipTested(nn.Module):
         self.decoded = decoded
         self.register_buffer("permutation", torch.as_tensor(permutation), persistent=False)
 
-    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """Keypoints (N, K, 2) in map units and scores (N, K), as the network alone gives."""
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        """What ``decode`` gives of the averaged maps."""
         maps: Callable[[Tensor], Tensor] = self.decoded.maps  # type: ignore[assignment]
-        decode: Callable[[Tensor], tuple[Tensor, Tensor]] = self.decoded.decode  # type: ignore[assignment]
+        decode: Callable[[Tensor], tuple[Tensor, ...]] = self.decoded.decode  # type: ignore[assignment]
         return decode(flip_average(maps, crops, self.permutation))

@@ -128,14 +128,9 @@ def wholebody_nms(poses: Poses, config: PoseNmsConfig) -> Poses:
         return poses[picks]
     radius = config.merge_radius * person_sizes(poses.boxes[picks])
     keypoints, scores = merge(poses.keypoints, np.where(valid, poses.scores, 0), clusters, radius)
-    return Poses(
-        keypoints,
-        np.where(valid[picks], scores, poses.scores[picks]),  # others stay as the pick has them
-        poses.boxes[picks],
-        poses.box_scores[picks],
-        poses.source[picks],
-        poses.skeleton,
-    )
+    kept = poses[picks]
+    scores = np.where(valid[picks], scores, kept.scores)  # others stay as the pick has them
+    return replace(kept, keypoints=keypoints, scores=scores)
 
 
 def greedy_clusters(redundant: BoolArray, scores: FloatArray) -> Clusters:

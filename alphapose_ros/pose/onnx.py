@@ -6,7 +6,8 @@
 | simcc | (N, K, 2W) and (N, K, 2H) | RTMPose, RTMW, DWPose |
 | heatmap | (N, K, h, w) | ViTPose, HRNet, and AlphaPose's raw maps |
 | rtmo | (1, N, 5) and (1, N, K, 3) | RTMO |
-| decoded | (N, K, 2) and (N, K) | what ``models export`` writes |
+| decoded | (N, K, 2) and (N, K) | what ``models export`` writes; with a third, (N, K), where \
+                                     ``pose.keypoint_std`` was set |
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from alphapose_ros.registry.spec import IMAGENET_MEAN, IMAGENET_STD, RAW_STD, Mo
 from alphapose_ros.registry.store import spec_of
 from alphapose_ros.runtime.config import RuntimeOptions
 
-Decode = Callable[..., tuple[Tensor, Tensor]]
+Decode = Callable[..., tuple[Tensor, ...]]
 
 # What a file's name says of maps. HRNet-DARK was trained on classic crops, the others on UDP's.
 _UDP_NAMES = ("vitpose", "udp")
@@ -73,26 +74,25 @@ class GraphNetwork:
     Args:
         graph: what runs.
         pixels: preprocessing.
-        decode: the graph's outputs -> keypoints (N, K, 2) and scores (N, K).
-        joints: K.
+        decode: the graph's outputs -> keypoints (N, K, 2), scores (N, K) and perhaps spreads.
     """
 
-    def __init__(self, graph: PoseGraph, pixels: Pixels, decode: Decode, joints: int) -> None:
-        self.graph, self.pixels, self.decode, self.joints = graph, pixels, decode, joints
+    def __init__(self, graph: PoseGraph, pixels: Pixels, decode: Decode) -> None:
+        self.graph, self.pixels, self.decode = graph, pixels, decode
 
-    def __call__(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        """The last part of a fixed batch is filled up with zeros, which nobody sees."""
-        if len(crops) == 0:
-            return crops.new_zeros((0, self.joints, 2)), crops.new_zeros((0, self.joints))
+    def __call__(self, crops: Tensor) -> tuple[Tensor, ...]:
+        """What ``decode`` gives of at least one crop.
+
+        The last part of a fixed batch is filled up with zeros, which nobody sees.
+        """
         images, batch = self.pixels(crops), self.graph.batch or len(crops)
         parts = []
         for part in images.split(batch):
             missing = part.new_zeros((batch - len(part), *part.shape[1:]))
             found = self.graph(torch.cat([part, missing]) if len(missing) else part)
-            points, scores = self.decode(*(output.float() for output in found))
-            parts.append((points[: len(part)], scores[: len(part)]))
-        points, scores = (torch.cat(both) for both in zip(*parts, strict=True))
-        return points, scores
+            decoded = self.decode(*(output.float() for output in found))
+            parts.append([output[: len(part)] for output in decoded])
+        return tuple(torch.cat(outputs) for outputs in zip(*parts, strict=True))
 
 
 def load_onnx_pose(
@@ -127,6 +127,11 @@ def load_onnx_pose(
     form = _form(graph, config.format)
     skeleton = _skeleton(graph, form, spec, config.skeleton)
     output = output_skeleton(config.skeleton, skeleton)
+    if config.keypoint_std and (form != "decoded" or len(graph.shapes) == 2):
+        raise ConfigError(
+            "pose.keypoint_std: expected a file of alphapose-ros models export with "
+            f"pose.keypoint_std=true, got {graph.name}, which does not tell it"
+        )
     if form == "rtmo":
         return OneStageEstimator(
             graph,
@@ -140,8 +145,14 @@ def load_onnx_pose(
         pixels = Pixels(spec.mean, spec.std, spec.channels)
     reading = {"simcc": _read_simcc, "heatmap": _read_maps, "decoded": _read_decoded}[form]
     crop, decode = reading(graph, skeleton, config)
-    network = GraphNetwork(graph, pixels, decode, len(skeleton))
-    return PoseEstimator(network, skeleton, crop=crop, max_batch=max_batch, output=output)
+    return PoseEstimator(
+        GraphNetwork(graph, pixels, decode),
+        skeleton,
+        crop=crop,
+        max_batch=max_batch,
+        output=output,
+        spread=config.keypoint_std,
+    )
 
 
 def _form(graph: PoseGraph, wanted: str) -> str:
@@ -158,7 +169,7 @@ def _form(graph: PoseGraph, wanted: str) -> str:
             found = "heatmap"
         case ((_, _, 5), (_, _, _, 3)):
             found = "rtmo"
-        case ((_, k, 2), (_, j)) if k == j:
+        case ((_, k, 2), (_, j)) | ((_, k, 2), (_, j), (_, _)) if k == j:
             found = "decoded"
     if found == "unknown" or wanted not in ("auto", found):
         asked = "" if wanted == "auto" else f" (pose.format: {wanted})"
@@ -247,8 +258,9 @@ def _read_decoded(
     untaught = graph.about.get("untaught", ())
     taught = torch.tensor([float(name not in untaught) for name in skeleton.keypoint_names])
 
-    def decode(points: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-        return points, scores * taught.to(scores.device)
+    def decode(points: Tensor, scores: Tensor, *spreads: Tensor) -> tuple[Tensor, ...]:
+        wanted = spreads if config.keypoint_std else ()
+        return points, scores * taught.to(scores.device), *wanted
 
     unit = graph.about.get("unit_px", CropSpec().unit_px)
     if not isinstance(unit, (int, float)) or unit <= 0:

@@ -92,6 +92,7 @@ class PartRefiner:
     def _merged(self, whole: Poses, fit: NDArray[np.bool_], parts: Poses) -> Poses:
         """``whole`` with the joints of the rows of ``parts`` that the network is sure of."""
         keypoints, scores = whole.keypoints.copy(), whole.scores.copy()
+        spreads = whole.keypoint_std.copy()
         person, column = np.nonzero(fit)
         for number, place in enumerate(self._places):
             sure = parts.scores[:, place.part].mean(1) >= _SURE
@@ -99,7 +100,8 @@ class PartRefiner:
             target = np.ix_(person[rows], place.body)
             keypoints[target] = parts.keypoints[rows][:, place.part]
             scores[target] = parts.scores[rows][:, place.part]
-        return replace(whole, keypoints=keypoints, scores=scores)
+            spreads[target] = parts.keypoint_std[rows][:, place.part]
+        return replace(whole, keypoints=keypoints, scores=scores, keypoint_std=spreads)
 
 
 class RefinedEstimator:

@@ -13,7 +13,7 @@ from alphapose_ros.base.keypoints import check_mapped
 from alphapose_ros.base.records import Detections, Poses
 from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.imaging import ImageBatch
-from alphapose_ros.pose.estimator import Network, mapped
+from alphapose_ros.pose.estimator import Network
 
 PAD = 114.0
 _IOU = 0.65  # the graph has suppressed already; this catches exports without it
@@ -53,7 +53,7 @@ class OneStageEstimator:
         """One record per image, best score first."""
         images, scales = batch.letterbox(self.input_hw, PAD)
         return [
-            mapped(self._one(images[row : row + 1].flip(1), scale, size_hw), self.skeleton)
+            self._one(images[row : row + 1].flip(1), scale, size_hw).mapped(self.skeleton)
             for row, (scale, size_hw) in enumerate(zip(scales, batch.sizes_hw, strict=True))
         ]
 

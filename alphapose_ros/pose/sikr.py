@@ -142,11 +142,15 @@ class _SymmetricSum(torch.autograd.Function):
 class SikrDecoder(nn.Module):
     """(N, K, H, W) logits -> (N, K, 2) x, y in map units and (N, K) scores; exports with the net.
 
+    With ``spread`` there is a third output (N, K), in map units: the standard deviation of the
+    probability that the expectation is taken of, as the root mean square of both axes'.
+
     Args:
         norm: see :func:`normalise`.
         tail_cut: see :func:`normalise`.
         window: see :func:`normalise`.
         supervised: (K,) bool; joints that training never taught get score 0. None: all taught.
+        spread: whether the third output is there.
     """
 
     supervised: Tensor | None
@@ -157,27 +161,34 @@ class SikrDecoder(nn.Module):
         tail_cut: float = 0.0,
         window: float = 0.0,
         supervised: Tensor | None = None,
+        *,
+        spread: bool = False,
     ) -> None:
         super().__init__()
         if norm not in NORMS:
             raise ConfigError(f"normalisation: expected one of {', '.join(NORMS)}, got {norm!r}")
-        self.norm, self.tail_cut, self.window = norm, tail_cut, window
+        self.norm, self.tail_cut, self.window, self.spread = norm, tail_cut, window, spread
         self.register_buffer("supervised", supervised, persistent=False)
 
-    def forward(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, logits: Tensor) -> tuple[Tensor, ...]:
         """Points lie in 0..W-1, 0..H-1; index k stands for input pixel 4k."""
         logits = logits.contiguous()  # reductions over maps are slow in channels-last memory
         if self.norm == "sigmoid":
-            points, score = self._expectation(logits)
+            columns, rows, score = self._marginals(logits)
         else:
             probability, score = normalise(logits, self.norm)
-            points = integral(probability)
+            columns, rows = probability.sum(-2), probability.sum(-1)
         if self.supervised is not None:
             score = score * self.supervised.to(score.dtype)
-        return points, score
+        xs, ys = _cells(columns), _cells(rows)
+        x, y = columns @ xs, rows @ ys
+        points = torch.stack([x, y], -1)
+        if not self.spread:
+            return points, score
+        return points, score, ((_variance(columns, x) + _variance(rows, y)) / 2).sqrt()
 
-    def _expectation(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """What ``integral(normalise(logits))`` gives, in fewer passes over the maps.
+    def _marginals(self, logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Those of ``normalise(logits)``, (N, K, W) and (N, K, H), in fewer passes over the maps.
 
         The window is separable, and only the marginals are divided by the sum.
         """
@@ -188,7 +199,16 @@ class SikrDecoder(nn.Module):
             rows = torch.matmul(confidence, across[..., :, None])[..., 0] * down
         else:
             columns, rows = confidence.sum(-2), confidence.sum(-1)
-        total = columns.sum(-1).clamp(min=torch.finfo(confidence.dtype).tiny)
-        xs = torch.arange(columns.shape[-1], device=logits.device, dtype=logits.dtype)
-        ys = torch.arange(rows.shape[-1], device=logits.device, dtype=logits.dtype)
-        return torch.stack([columns @ xs / total, rows @ ys / total], -1), score
+        total = columns.sum(-1, keepdim=True).clamp(min=torch.finfo(confidence.dtype).tiny)
+        return columns / total, rows / total, score
+
+
+def _cells(marginal: Tensor) -> Tensor:
+    """Index of each cell of the last axis."""
+    return torch.arange(marginal.shape[-1], device=marginal.device, dtype=marginal.dtype)
+
+
+def _variance(marginal: Tensor, mean: Tensor) -> Tensor:
+    """Of marginals (..., W) about their means (...)."""
+    distance = _cells(marginal) - mean[..., None]
+    return (marginal * distance * distance).sum(-1).clamp(min=0)  # divide_sum has negative cells
