@@ -11,7 +11,7 @@ import dataclasses
 import difflib
 import re
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import yaml
 
 from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.base.parameter_sections import parameters_of, sections_in
 from alphapose_ros.base.plain_yaml import read_yaml
 from alphapose_ros.base.settings import check_settings, setting, setting_of, unquoted_off
 from alphapose_ros.detection.config import DetectorConfig
@@ -153,19 +154,23 @@ def _pose_of(spec: ModelSpec) -> PoseConfig:
     return PoseConfig(weights="" if spec.name == POSE_NANO else spec.name)
 
 
-def read_parameters(path: Path, node: str = NODE_NAME) -> dict[str, Any]:
+def read_parameters(
+    path: Path, node: str = NODE_NAME, namespace: str | None = None
+) -> dict[str, Any]:
     """The nested parameters that a ROS 2 parameter file has for a node; dotted keys are unfolded.
 
     A robot's file may serve all of its nodes: what counts are the sections for every node
-    (``/**``) and those of this one, merged in the file's order. A single section that is named
-    otherwise counts as well: it is of a node that will be called so.
+    (``/**``) and those of this one, merged in the file's order. Where no namespace is known, a
+    single section that is named otherwise counts as well: it is of a node that will be called so.
 
     Args:
         path: of the file.
         node: name of the node, its namespace left out.
+        namespace: of the node; None: not known, any.
 
     Raises:
-        ConfigError: missing, not YAML, or without a ``ros__parameters`` section for the node.
+        ConfigError: missing, not YAML, without a ``ros__parameters`` section for the node, or with
+            sections of several namespaces that differ, where none is known.
     """
     try:
         content = read_yaml(path.read_text(encoding="utf-8"))
@@ -173,11 +178,11 @@ def read_parameters(path: Path, node: str = NODE_NAME) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot read parameters: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not a YAML file: {' '.join(str(error).split())}") from error
-    sections = list(_sections(content))
+    sections = list(sections_in(content))
     if not sections:
         raise ConfigError(f"{path}: expected '/**:' with 'ros__parameters:' below it")
     out: dict[str, Any] = {}
-    for section in _of_node(sections, node, path):
+    for section in parameters_of(sections, node, namespace, path):
         if section is not None and not isinstance(section, Mapping):
             raise ConfigError(f"{path}: ros__parameters: expected a mapping, got {section!r}")
         _merge(out, section or {})
@@ -244,30 +249,6 @@ def _converted(kind: Any, value: Any, name: str) -> Any:
     if type(value) is not kind:
         raise ConfigError(f"{name}: expected {kind.__name__}, got {value!r}")
     return value
-
-
-def _sections(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Name and parameters of each section; namespaces may be levels of their own."""
-    for key, value in content.items() if isinstance(content, Mapping) else ():
-        if key == "ros__parameters":
-            yield name, value
-        elif isinstance(value, Mapping):
-            yield from _sections(value, f"{name}/{key}".replace("//", "/"))
-
-
-def _of_node(sections: Sequence[tuple[str, Any]], node: str, path: Path) -> list[Any]:
-    """The parameters of the sections that are meant for a node of this name."""
-    named = {name for name, _ in sections if "*" not in name.rpartition("/")[2]}
-    mine = {name for name in named if name.rpartition("/")[2] == node}
-    if not mine and len(named) == 1:
-        mine = named
-    found = [values for name, values in sections if name not in named or name in mine]
-    if not found:
-        raise ConfigError(
-            f"{path}: expected a section for all nodes (/**) or for {node}, got those of "
-            f"{', '.join(sorted(name.lstrip('/') for name in named))}"
-        )
-    return found
 
 
 def _merge(target: dict[str, Any], source: Mapping[str, Any]) -> None:

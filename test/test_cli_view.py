@@ -15,6 +15,7 @@ from viewer_recordings import read_recording
 
 import alphapose_ros.cli as cli
 from alphapose_ros.cli import viewers
+from alphapose_ros.front.config import NodeConfig
 from alphapose_ros.io.viewer_process import ViewerProcess
 
 images = pytest.fixture(three_images)
@@ -163,3 +164,42 @@ def test_without_the_package_one_line_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, package, None)
     argv = [str(images) if word == "IMAGES" else word for word in argv]
     assert "pip install 'rerun-sdk>=0.39,<0.42'" in fails(capsys, argv)
+
+
+SECTIONS = """
+/**: {ros__parameters: {cameras: [cam]}}
+watcher: {ros__parameters: {cam: {image_topic: /watcher/image}}}
+/rear/guard: {ros__parameters: {cam: {image_topic: /rear/image}}}
+/front/guard: {ros__parameters: {cam: {image_topic: /front/image}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "topic"),
+    [
+        (["__node:=watcher"], "/watcher/image"),
+        (["__node:=guard", "__ns:=/front"], "/front/image"),
+        (["__node:=guard", "__ns:=/rear"], "/rear/image"),
+    ],
+)
+@pytest.mark.parametrize("command", ["view", "node"])
+def test_the_sections_of_the_node_that_is_named_count(
+    command: str,
+    names: list[str],
+    topic: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = tmp_path / "robot.yaml"
+    file.write_text(SECTIONS)
+    heard: list[str] = []
+
+    def listen(config: NodeConfig, *_: object) -> Any:
+        heard.extend(camera.image_topic for camera in config.cameras)
+        return [] if command == "view" else 0
+
+    monkeypatch.setattr("alphapose_ros.cli.view._listen", listen)
+    monkeypatch.setattr("alphapose_ros.dds.pose_node.serve", listen)
+    options = {"node": ["--front", "dds"], "view": ["--no-view", "--rrd", str(tmp_path / "o.rrd")]}
+    assert cli.main([command, *options[command], "--params-file", str(file), *names]) == 0
+    assert heard == [topic]

@@ -152,6 +152,54 @@ def test_sections_of_other_nodes_are_theirs(tmp_path: Path, node: str, device: s
     assert read_parameters(shared) == {"threads": 1}
 
 
+TWINS = """
+/front/alphapose_ros: {ros__parameters: {device: cpu}}
+/rear: {alphapose_ros: {ros__parameters: {device: cuda}}}
+/*/alphapose_ros: {ros__parameters: {threads: 1}}
+/rear/**: {ros__parameters: {runtime: torch}}
+/**: {ros__parameters: {precision: float16}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("namespace", "expected"),
+    [
+        ("/front", {"device": "cpu", "threads": 1}),
+        ("rear/", {"device": "cuda", "threads": 1, "runtime": "torch"}),
+        ("/rear/low", {"runtime": "torch"}),
+        ("/", {}),
+    ],
+)
+def test_sections_of_other_namespaces_are_theirs(
+    tmp_path: Path, namespace: str, expected: dict[str, Any]
+) -> None:
+    path = written(tmp_path, TWINS)
+    found = read_parameters(path, namespace=namespace)
+    assert found == {**expected, "precision": "float16"}
+
+
+def test_twins_that_differ_are_not_mixed(tmp_path: Path) -> None:
+    path = written(tmp_path, TWINS)
+    with pytest.raises(ConfigError, match="got front/alphapose_ros and rear/alphapose_ros, which"):
+        read_parameters(path)
+    same = written(tmp_path, TWINS.replace("cuda", "cpu"))
+    assert read_parameters(same)["device"] == "cpu"
+
+
+def test_a_known_namespace_takes_no_section_of_another(tmp_path: Path) -> None:
+    path = written(tmp_path, "/front/alphapose_ros:\n  ros__parameters: {device: cpu}\n")
+    assert read_parameters(path) == {"device": "cpu"}
+    assert read_parameters(path, namespace="/front") == {"device": "cpu"}
+    with pytest.raises(ConfigError, match="for rear/alphapose_ros, got those of front/alphapose_"):
+        read_parameters(path, namespace="/rear")
+
+
+@pytest.mark.parametrize("name", ["/front(", "/a+b", "/[", "/**x"])
+def test_odd_names_of_sections_fit_nobody(tmp_path: Path, name: str) -> None:
+    text = f"{name!r}: {{ros__parameters: {{device: cuda}}}}\n/**: {{ros__parameters: {{}}}}\n"
+    assert read_parameters(written(tmp_path, text), namespace="/") == {}
+
+
 def test_a_single_section_counts_whatever_its_name_is(tmp_path: Path) -> None:
     path = written(tmp_path, "/front_pose:\n  ros__parameters: {device: cpu}\n")
     assert read_parameters(path) == {"device": "cpu"}

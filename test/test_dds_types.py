@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import ExitStack, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -138,8 +141,61 @@ def test_the_environment() -> None:
     assert "ros_discovery_off" in off.cyclone_config()
     own = RosEnvironment.from_variables({"CYCLONEDDS_URI": "<CycloneDDS/>"})
     assert own.cyclone_config().endswith(",<CycloneDDS/>")
-    alone = RosEnvironment.from_variables({"ROS_LOCALHOST_ONLY": "1"})
-    assert alone.discovery_range == "LOCALHOST"
+
+
+@pytest.mark.parametrize("reach", ["SUBNET", "off", "junk"])
+@pytest.mark.parametrize("peers", ["", "203.0.113.7", "NOT A HOST"])
+def test_the_older_variable_keeps_everything_on_loopback(reach: str, peers: str) -> None:
+    others = {"ROS_AUTOMATIC_DISCOVERY_RANGE": reach, "ROS_STATIC_PEERS": peers}
+    alone = RosEnvironment.from_variables({"ROS_LOCALHOST_ONLY": "1", **others})
+    assert (alone.discovery_range, alone.static_peers) == ("LOCALHOST", ())
+    assert "autodetermine" not in alone.cyclone_config()
+    zero = {"ROS_LOCALHOST_ONLY": "0", "ROS_STATIC_PEERS": "203.0.113.7"}
+    assert RosEnvironment.from_variables(zero).static_peers == ("203.0.113.7",)
+
+
+IPV6 = Path("/proc/net/if_inet6")  # empty where it is switched off
+
+
+def test_peers_of_the_other_internet_are_left_out() -> None:
+    """The library ends the process on them."""
+    old = RosEnvironment(static_peers=("::1", "fd00::9", "127.0.0.1"))
+    assert old.reachable().static_peers == ("127.0.0.1",)
+    if not (IPV6.exists() and IPV6.read_text()):
+        pytest.skip("IPV6 NOT CHECKED: none here")
+    for own in ("<Transport> udp6 </Transport>", "<UseIPv6>True</UseIPv6>"):
+        new = replace(old, static_peers=("127.0.0.1", "::1"), cyclone_uri=own)
+        assert new.reachable().static_peers == ("::1",)
+
+
+LOOPBACK = (
+    "<CycloneDDS><Domain><General><Interfaces><!-- , --><{} name='lo'/></Interfaces></General>"
+    "</Domain></CycloneDDS>"
+)
+
+
+@pytest.mark.parametrize("element", ["NetworkInterface", "networkinterface"])
+@pytest.mark.parametrize("form", ["{xml}", "file://{file}", "{file}", "<CycloneDDS/>, {file}"])
+def test_interfaces_that_the_users_settings_name_are_not_named_again(
+    element: str, form: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "cyclone.xml"
+    file.write_text(LOOPBACK.format(element))
+    variables = {
+        "ROS_DOMAIN_ID": str(new_domain()),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "CYCLONEDDS_URI": form.format(xml=LOOPBACK.format(element), file=file),
+    }
+    with Participant("node", "/", RosEnvironment.from_variables(variables)) as participant:
+        participant.start()
+
+
+def test_interfaces_in_a_comment_are_not_named(tmp_path: Path) -> None:
+    file = tmp_path / "cyclone.xml"
+    file.write_text("<CycloneDDS><!-- <NetworkInterface name='eth7'/> --></CycloneDDS>")
+    for own in (str(file), file.read_text(), str(tmp_path / "missing.xml"), str(tmp_path)):
+        local = RosEnvironment(discovery_range="LOCALHOST", cyclone_uri=own)
+        assert "127.0.0.1" in local.cyclone_config()
 
 
 @pytest.mark.parametrize(
@@ -151,6 +207,7 @@ def test_the_environment() -> None:
         ("ROS_DOMAIN_ID", "²"),
         ("ROS_AUTOMATIC_DISCOVERY_RANGE", "EVERYWHERE"),
         ("ROS_STATIC_PEERS", "NOT A HOST"),
+        ("ROS_STATIC_PEERS", "FE80::1%ETH0"),
     ],
 )
 def test_bad_variables_are_named(variable: str, value: str) -> None:
@@ -168,7 +225,7 @@ def test_bad_settings_end_in_one_error_or_one_warning(
     odd = RosEnvironment(
         domain_id=domain,
         discovery_range="LOCALHOST",
-        static_peers=("nobody.invalid", "127.0.0.1"),
+        static_peers=("nobody.invalid", "fd00::9", "127.0.0.1"),
         middleware="rmw_zenoh_cpp",
     )
     with Participant("node", "/", odd) as participant:
@@ -177,3 +234,16 @@ def test_bad_settings_end_in_one_error_or_one_warning(
     assert sum("nobody.invalid left out" in line for line in lines) == 1
     assert sum("RMW_IMPLEMENTATION is rmw_zenoh_cpp" in line for line in lines) == 1
     capfd.readouterr()  # the library names the element on stderr
+
+
+def test_a_machine_that_is_full_is_named(capfd: pytest.CaptureFixture[str]) -> None:
+    domain = new_domain()
+    local = RosEnvironment(domain_id=domain, discovery_range="LOCALHOST")
+    with ExitStack() as stack:
+        for number in range(32):  # the ports of as many participants
+            place = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            with suppress(OSError):  # taken already
+                place.bind(("0.0.0.0", 7400 + 250 * domain + 10 + 2 * number))
+        with pytest.raises(TransportError, match=r"fewer than 32 .*RANGE=SYSTEM_DEFAULT has no"):
+            Participant("node", "/", local)
+    capfd.readouterr()

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,7 +24,11 @@ from hypothesis import strategies as st
 
 from alphapose_ros.base.errors import TransportError
 from alphapose_ros.base.skeletons import HALPE136
+from alphapose_ros.dds.camera_io import CameraInput
+from alphapose_ros.dds.names import NodeNames
 from alphapose_ros.dds.participant import Participant
+from alphapose_ros.front.config import NodeConfig
+from alphapose_ros.front.intake import LiveImage
 from alphapose_ros.output.messages import stamp_of
 from alphapose_ros.tracking.config import TrackerConfig
 from alphapose_ros.tracking.identities import IdentitySource
@@ -207,3 +211,40 @@ def test_readers_that_are_replaced_are_forgotten(domain: int) -> None:
         gc.collect()
         assert len(participant._waitset.attached) == attached
         assert len(list(Path("/proc/self/fd").iterdir())) == files
+
+
+def camera_input(participant: Participant, submit: Callable[[LiveImage], None]) -> CameraInput:
+    config = NodeConfig(reliability="reliable")
+    names, (camera,) = NodeNames(), config.cameras
+    return CameraInput(participant, config, names, camera, submit, lambda name: None)
+
+
+def test_who_offers_too_little_is_blamed_while_it_is_there(domain: int, far: FarEnd) -> None:
+    with Participant("node", "/", environment(domain)) as own:
+        camera = camera_input(own, lambda image: None)
+        assert camera.why_silent.startswith("no publisher; ")
+        with FarEnd(domain) as first, FarEnd(domain) as other:
+            first.publisher("/image", IMAGE, "best_effort")
+            other.publisher("/other", IMAGE, "best_effort")
+            wait_for(lambda: "best effort only" in camera.why_silent, "the blame")
+        wait_for(lambda: camera.why_silent.startswith("no publisher; "), "its end")
+        far.publisher("/image", IMAGE, "best_effort")
+        wait_for(lambda: "best effort only" in camera.why_silent, "the blame of another one")
+        far.publisher("/image", IMAGE, "reliable")
+        wait_for(lambda: camera.why_silent == "1 publishers are connected, none sends", "silence")
+
+
+def test_images_that_cannot_be_read_are_no_silence(domain: int) -> None:
+    with Participant("node", "/", environment(domain)) as own:
+        shown: list[LiveImage] = []
+        camera = camera_input(own, shown.append)
+        image = own.types.new(IMAGE, header=own.messages.Header(frame_id="optical"))
+        cdr = own.types.serialize(image)
+        latin = cdr.replace(b"optical", b"optic\xe4l")
+        kind = own.types.sample_type(IMAGE)
+        camera.intake.heard_s = -1e9
+        camera._on_images([kind(cdr), kind(cdr), kind(latin)])
+        assert not shown
+        assert camera.intake.heard_s > -1e9
+        counts = camera.intake.counts
+        assert (counts.received, counts.superseded, counts.refused) == (3, 2, 1)

@@ -100,7 +100,22 @@ def test_bad_parameters_are_refused(changes: dict[str, Any], says: str) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "says"),
-    [({"node_name": "a b"}, "node name"), ({"remaps": {"image": "/a b"}}, "expected a ROS name")],
+    [
+        ({"node_name": "a b"}, "node name"),
+        ({"remaps": {"image": "/a b"}}, "expected a ROS name"),
+        (
+            {"namespace": "/1x", "remaps": {"image": "/cam"}},
+            "namespace: .* such as /robot, got '/1x",
+        ),
+        (
+            {"remaps": {"__ns": "/a b", "image": "/cam"}},
+            "namespace: .* such as /robot, got '/a b'",
+        ),
+        (
+            {"remaps": {"__ns": "/a//b", "image": "/cam"}},
+            "namespace: .* such as /robot, got '/a//b",
+        ),
+    ],
 )
 def test_bad_names_are_refused(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):

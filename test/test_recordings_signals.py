@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ from fault_scenes import environment_of
 from recording_scenes import command, image_bag, noise_bag, poses, start, variables
 
 import alphapose_ros.cli as cli
+from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import Frame
-from alphapose_ros.cli.endings import interruptible, signals_wait
+from alphapose_ros.cli.endings import BAD_INPUT, exit_code, interruptible, signals_wait
 from alphapose_ros.io import sources
 
 COUNT = 600
@@ -114,6 +116,44 @@ def test_after_the_first_signal_closing_is_not_interrupted_again() -> None:
     with pytest.raises(KeyboardInterrupt):
         work()
     assert closed == ["whole"]
+
+
+IN_SET_NAME = """
+import dataclasses, os, sys
+real = dataclasses.Field.__set_name__
+def set_name(self, owner, name):
+    if (owner.__name__, name) == ("SpatialConfig", "joint_score"):
+        os.kill(os.getpid(), {number})
+    real(self, owner, name)
+dataclasses.Field.__set_name__ = set_name
+from alphapose_ros.cli import main
+sys.argv = ["alphapose-ros", "play", "nowhere"]
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), ENDS)
+def test_a_signal_in_the_midst_of_an_import(root: Path, number: signal.Signals, code: int) -> None:
+    """Python before 3.12 makes another error of whatever is raised there."""
+    script = IN_SET_NAME.format(number=int(number))
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+
+
+def test_an_error_after_a_signal_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """What fails while the stack unwinds is not the signal's doing."""
+
+    def command() -> int:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            raise InputError("the disk has gone")
+
+    with interruptible(last=False):
+        assert exit_code(command) == BAD_INPUT
+    assert "the disk has gone" in capsys.readouterr().err
 
 
 def test_whoever_ignores_signals_goes_on_ignoring_them() -> None:

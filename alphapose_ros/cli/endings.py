@@ -130,7 +130,7 @@ def exit_code(command: Callable[[], int]) -> int:
 
 def _judged(command: Callable[[], int]) -> int:
     try:
-        return command()
+        return _unwrapped(command)
     except AlphaPoseError as error:
         warn(" ".join(str(error).split()))
         return BAD_INPUT
@@ -155,6 +155,19 @@ def _judged(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         warn("interrupted")
         return INTERRUPTED
+
+
+def _unwrapped(command: Callable[[], int]) -> int:
+    """What is raised from a signal's exception is that one; Python 3.11 wraps it in imports."""
+    try:
+        return command()
+    except Exception as error:
+        cause = error.__cause__
+        while cause is not None and not isinstance(cause, (KeyboardInterrupt, SystemExit)):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        raise cause from None
 
 
 def _flushed() -> int:

@@ -55,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
     remaps = parse_remaps(args.remaps)
     args.node_name = remaps.get("__node", NODE_NAME)  # whose section of a file counts
+    args.node_namespace = remaps.get("__ns", "/")
     if choose_front(args.front) == "ros":
         from alphapose_ros.ros.main import run as run_ros
 

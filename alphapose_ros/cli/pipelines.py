@@ -34,10 +34,10 @@ def load_config(args: argparse.Namespace) -> tuple[PipelineConfig, NodeConfig]:
     )
     from alphapose_ros.front.config import NodeConfig
 
-    name = getattr(args, "node_name", NODE_NAME)
+    name, namespace = getattr(args, "node_name", NODE_NAME), getattr(args, "node_namespace", None)
     values: dict[str, Any] = {}
     if args.params_file:
-        values = read_parameters(Path(args.params_file), name)
+        values = read_parameters(Path(args.params_file), name, namespace)
     ours, others = split_parameters(values)
     node = NodeConfig.from_parameters(others)
     config = build(PipelineConfig, ours)

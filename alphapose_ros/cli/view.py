@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.cli.console import Commands, add_command, say, table
@@ -94,7 +94,8 @@ def _watch(args: argparse.Namespace) -> int:
         raise InputError("--no-view: expected --rrd FILE with it")
     if args.seconds is not None and not args.seconds > 0:
         raise InputError(f"--seconds: expected more than 0, got {args.seconds:g}")
-    config, names = _node_config(args), NodeNames(remaps=parse_remaps(args.names))
+    names = NodeNames(remaps=parse_remaps(args.names))
+    config = _node_config(args, names)
     recording: ViewerStream | None = None
     with stop_signals() as stop, ExitStack() as stack:
         streams: list[ViewerStream] = []
@@ -153,13 +154,15 @@ def _listen(
     return views
 
 
-def _node_config(args: argparse.Namespace) -> NodeConfig:
+def _node_config(args: argparse.Namespace, names: NodeNames) -> NodeConfig:
     from dataclasses import replace
 
     from alphapose_ros.config import read_parameters, split_parameters
     from alphapose_ros.front.config import NodeConfig
 
-    values = read_parameters(Path(args.params_file)) if args.params_file else {}
+    values: dict[str, Any] = {}
+    if args.params_file:
+        values = read_parameters(Path(args.params_file), names.name, names.full_namespace)
     config = NodeConfig.from_parameters(split_parameters(values)[1])
     return replace(config, image_transport="compressed") if args.compressed else config
 

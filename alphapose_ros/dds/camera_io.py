@@ -58,19 +58,20 @@ class CameraInput:
     @property
     def why_silent(self) -> str:
         """The reason, should no images come."""
-        if self.subscription.refused:
+        if offers := self.subscription.offers:
+            return f"{len(offers)} publishers are connected, none sends"
+        if self.subscription.offered_less:
             return "a publisher offers best effort only; set reliability to auto"
-        if not self.subscription.offers:
-            return "no publisher; check the topic's name, ROS_DOMAIN_ID and the network"
-        return f"{len(self.subscription.offers)} publishers are connected, none sends"
+        return "no publisher; check the topic's name, ROS_DOMAIN_ID and the network"
 
     def _on_images(self, samples: list[CdrSample]) -> None:
+        self.intake.arrived(len(samples))
         try:
             message = self._types.deserialize(samples[-1].cdr, self._type)
         except InputError as error:
             self.intake.refuse(error)
             return
-        self.intake.image(message, superseded=len(samples) - 1)
+        self.intake.take(message)
 
     def _on_camera_info(self, samples: list[CdrSample]) -> None:
         try:

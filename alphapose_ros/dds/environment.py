@@ -11,7 +11,9 @@ import logging
 import re
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from alphapose_ros.base.errors import ConfigError
@@ -31,7 +33,9 @@ _LOOPBACK = (
 # calls them on 127.0.0.1 whatever it speaks on itself.
 _ONLY_LOOPBACK = "<NetworkInterface address='127.0.0.1'/>"
 _AND_NETWORK = "<NetworkInterface autodetermine='true'/>"
-_HOST = re.compile(r"[A-Za-z0-9_.:%-]+")
+_HOST = re.compile(r"[A-Za-z0-9_.:-]+")
+_COMMENT = re.compile("<!--.*?-->", re.DOTALL)
+_SPEAKS_IPV6 = re.compile(r"<transport>\s*udp6\s*<|<useipv6>\s*true\s*<")
 _MAX_DOMAIN = 232  # the last whose UDP ports exist: 7400 + 250 x domain + participant
 
 
@@ -63,36 +67,27 @@ class RosEnvironment:
             ConfigError: a value that ROS 2 would not understand either, or the order to speak
                 securely or not at all.
         """
-        reach = variables.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "").strip().upper() or "SUBNET"
-        if reach not in RANGES:
-            raise ConfigError(
-                f"ROS_AUTOMATIC_DISCOVERY_RANGE: expected {', '.join(RANGES)}, got {reach!r}"
-            )
-        if variables.get("ROS_LOCALHOST_ONLY") == "1":  # the older variable wins where set
-            reach = "LOCALHOST"
-        peers = [peer.strip() for peer in variables.get("ROS_STATIC_PEERS", "").split(";")]
-        for peer in filter(None, peers):
-            if not _HOST.fullmatch(peer):
-                raise ConfigError(
-                    f"ROS_STATIC_PEERS: expected host names or addresses separated by ';', "
-                    f"got {peer!r}"
-                )
         _refuse_security(variables)
+        alone = variables.get("ROS_LOCALHOST_ONLY") == "1"  # the older variable wins over both
         return cls(
             _domain_id(variables.get("ROS_DOMAIN_ID", "")),
-            reach,
-            tuple(filter(None, peers)),
+            "LOCALHOST" if alone else _range(variables.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "")),
+            () if alone else _peers(variables.get("ROS_STATIC_PEERS", "")),
             variables.get("CYCLONEDDS_URI", "").strip(),
             variables.get("ROS_DISTRO", "").strip().lower(),
             variables.get("RMW_IMPLEMENTATION", "").strip(),
         )
 
     def reachable(self) -> RosEnvironment:
-        """Without peers of unknown name or beyond every network: the library ends on them."""
+        """Without peers of unknown name or beyond every network: the library ends on them.
+
+        So it does on addresses of IPv6, or of IPv4 where the user's settings are for IPv6.
+        """
         known = []
+        family = socket.AF_INET6 if _SPEAKS_IPV6.search(self._users()) else socket.AF_INET
         for peer in self.static_peers:
             try:
-                _find_route(peer)
+                _find_route(peer, family)
             except OSError as error:
                 logger.warning("ROS_STATIC_PEERS: %s left out: %s", peer, error.strerror)
             else:
@@ -124,11 +119,20 @@ class RosEnvironment:
         )
 
     def _interfaces(self) -> str:
-        if "<NetworkInterface" in self.cyclone_uri:  # the same one twice is an error
+        if "<networkinterface" in self._users():  # the same one twice is an error
             return ""
         beyond = any(p != "localhost" and not p.startswith("127.") for p in self.static_peers)
         chosen = _ONLY_LOOPBACK + (_AND_NETWORK if beyond else "")
         return f"<General><Interfaces>{chosen}</Interfaces></General>"
+
+    def _users(self) -> str:
+        """The user's own settings, those in files too, in lower case: the library reads any."""
+        texts = [self.cyclone_uri]
+        for part in self.cyclone_uri.split(","):
+            with suppress(OSError):  # XML, or a file that the library refuses
+                file = Path(part.strip().removeprefix("file://"))
+                texts.append(file.read_text(encoding="utf-8", errors="replace"))
+        return _COMMENT.sub("", "".join(texts)).lower()
 
 
 def _refuse_security(variables: Mapping[str, str]) -> None:
@@ -149,11 +153,31 @@ def _refuse_security(variables: Mapping[str, str]) -> None:
     )
 
 
-def _find_route(host: str) -> None:
-    """Raise OSError where no network leads to ``host``; nothing is sent."""
-    family, kind, *_, address = socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM)[0]
+def _find_route(host: str, family: socket.AddressFamily) -> None:
+    """Raise OSError where no network of the family leads to ``host``; nothing is sent."""
+    _, kind, *_, address = socket.getaddrinfo(host, 9, family, socket.SOCK_DGRAM)[0]
     with socket.socket(family, kind) as probe:
         probe.connect(address)
+
+
+def _range(text: str) -> str:
+    reach = text.strip().upper() or "SUBNET"
+    if reach not in RANGES:
+        raise ConfigError(
+            f"ROS_AUTOMATIC_DISCOVERY_RANGE: expected {', '.join(RANGES)}, got {reach!r}"
+        )
+    return reach
+
+
+def _peers(text: str) -> tuple[str, ...]:
+    peers = tuple(filter(None, (peer.strip() for peer in text.split(";"))))
+    for peer in peers:
+        if not _HOST.fullmatch(peer):
+            raise ConfigError(
+                "ROS_STATIC_PEERS: expected host names or addresses separated by ';', "
+                f"got {peer!r}"
+            )
+    return peers
 
 
 def _domain_id(text: str) -> int:

@@ -29,6 +29,9 @@ class NodeNames:
     def __post_init__(self) -> None:
         if not _TOKEN.fullmatch(self.name):
             raise ConfigError(f"node name: expected letters, digits and _, got {self.name!r}")
+        space = self.full_namespace
+        if space != "/" and not _NAME.fullmatch(space):
+            raise ConfigError(f"namespace: expected a ROS namespace such as /robot, got {space!r}")
         self.resolve("image")
 
     @property

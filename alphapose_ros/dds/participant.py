@@ -191,7 +191,9 @@ class Participant:
         except self._core.DDSException as error:
             raise TransportError(
                 f"DDS domain {number}: cannot join ({error}); check CYCLONEDDS_URI, "
-                "ROS_STATIC_PEERS and that a network interface is up"
+                "ROS_STATIC_PEERS, that a network interface is up, and that fewer than 32 "
+                "participants are on this machine: ROS_AUTOMATIC_DISCOVERY_RANGE=SYSTEM_DEFAULT "
+                "has no such limit"
             ) from error
 
     def _drop_reader(self, reader: Any, condition: Any) -> None:

@@ -107,11 +107,19 @@ class ImageIntake:
         """Silence counts from now."""
         self.heard_s = time.monotonic()
 
-    def image(self, message: Any, superseded: int = 0) -> None:
-        """Take an image message in; ``superseded`` older ones were skipped for it."""
+    def image(self, message: Any) -> None:
+        """One image message came."""
+        self.arrived(1)
+        self.take(message)
+
+    def arrived(self, count: int) -> None:
+        """Images came, readable or not; all but the newest are skipped."""
         self.heard_s = time.monotonic()
-        self.counts.received += 1 + superseded
-        self.counts.superseded += superseded
+        self.counts.received += count
+        self.counts.superseded += count - 1
+
+    def take(self, message: Any) -> None:
+        """Take the newest image that has :meth:`arrived` in."""
         try:
             check_stamp(message)
             pixels = self._check(message)
