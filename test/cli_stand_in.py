@@ -69,6 +69,15 @@ def stand_in_pipeline(monkeypatch: pytest.MonkeyPatch) -> OnePerson:
     return made
 
 
+def nobody_asks_for_a_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for one has come too far."""
+
+    def load(args: object) -> None:
+        raise AssertionError("networks were loaded")
+
+    monkeypatch.setattr("alphapose_ros.cli.pipelines.make_pipeline", load)
+
+
 def three_images(tmp_path: Path) -> Path:
     """A folder of three images, 64x48."""
     folder = tmp_path / "images"

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from cli_stand_in import stand_in_pipeline
+from cli_stand_in import fails, stand_in_pipeline
 
 import alphapose_ros.cli as cli
 from alphapose_ros.cli import evaluate
@@ -61,3 +61,54 @@ def test_a_full_disk_leaves_the_numbers_of_before(
     assert captured.out != ""
     assert "numbers.json" in captured.err
     assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "target"),
+    [
+        ("pose --annotations val.json --images images", "val.json"),
+        ("pose --annotations val.json --images images --feet feet.json", "feet.json"),
+        ("detector --annotations val.json --images images --params-file pose.yaml", "pose.yaml"),
+        ("jitter clip.mkv", "clip.mkv"),
+        ("jitter images", "images/1.png"),
+        ("tracking --truth truth.txt --results found.txt", "truth.txt"),
+        ("tracking --truth truth.txt --results found.txt", "found.txt"),
+        ("tracking --truth truth --results results", "truth/a/gt/gt.txt"),
+        ("tracking --truth truth --results results", "results/a.json"),
+    ],
+)
+def test_numbers_never_take_the_place_of_what_is_measured(
+    argv: str, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    for name in ("images", "truth/a/gt", "results"):
+        Path(name).mkdir(parents=True)
+    Path("val.json").write_text("{}")
+    Path(target).write_text("kept")
+    line = fails(capsys, ["eval", *argv.split(), "--json", f"./{target}"])
+    assert f"--json: expected another file than the input, got ./{target}" in line
+    assert Path(target).read_text() == "kept"
+
+
+def test_a_plot_never_takes_the_place_of_a_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("frames").mkdir()
+    Path("frames/1.png").write_text("kept")
+    argv = ["eval", "tracking", "frames", "--truth", "truth.txt", "--plot", "frames/1.png"]
+    assert "--plot: expected another file than the input" in fails(capsys, argv)
+    assert Path("frames/1.png").read_text() == "kept"
+
+
+def test_numbers_of_before_beside_results_are_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("truth", "results"):
+        Path(name).mkdir()
+        Path(name, "a.txt").write_text(TRACKS)
+    argv = ["eval", "tracking", "--truth", "truth", "--results", "results"]
+    for _ in range(2):
+        assert cli.main([*argv, "--json", "results/numbers.json"]) == 0

@@ -4,15 +4,23 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
-from cli_stand_in import OnePerson, fails, stand_in_pipeline, three_images
+from cli_stand_in import (
+    OnePerson,
+    fails,
+    nobody_asks_for_a_pipeline,
+    stand_in_pipeline,
+    three_images,
+)
 
 import alphapose_ros.cli as cli
 
 images = pytest.fixture(three_images)
 pipeline = pytest.fixture(stand_in_pipeline)
+no_network = pytest.fixture(nobody_asks_for_a_pipeline)
 
 
 def test_predict_coco(pipeline: OnePerson, images: Path, tmp_path: Path) -> None:
@@ -50,16 +58,6 @@ def test_predict_openpose_as_files_and_as_one(
     assert cli.main([*argv, str(tmp_path / "op.json")]) == 0
     assert json.loads((tmp_path / "op.json").read_text()) == {"img_1.png": document}
     assert cli.main([*argv, str(folder), "--skeleton", "coco17"]) == 2
-
-
-@pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who asks for a pipeline has come too far."""
-
-    def load(args: object) -> None:
-        raise AssertionError("networks were loaded")
-
-    monkeypatch.setattr("alphapose_ros.cli.pipelines.make_pipeline", load)
 
 
 @pytest.mark.usefixtures("no_network")
@@ -212,3 +210,48 @@ def test_predict_skips_broken_images_of_a_folder_but_not_named_ones(
     assert "no such image" in fails(capsys, ["predict", "nowhere.jpg", *argv])
     argv += ["--skeleton", "centaur"]
     assert "unknown skeleton 'centaur'" in fails(capsys, ["predict", str(images), *argv])
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize(
+    ("argv", "output"),
+    [
+        (["images/img_1.png"], "images/img_1.png"),
+        (["images"], "./images/img_10.png"),
+        (["images"], "link.json"),
+        (["images", "--boxes", "kept.json"], "kept.json"),
+        (["images", "--params-file", "kept.json", "--format", "openpose"], "kept.json"),
+    ],
+)
+def test_the_output_never_takes_the_place_of_what_is_read(
+    argv: list[str],
+    output: str,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("kept.json").write_text("[]")
+    Path("link.json").symlink_to("images/img_2.png")
+    before = Path(output).read_bytes()
+    line = fails(capsys, ["predict", *argv, "--output", output])
+    assert f"--output: expected another file than the input, got {output}" in line
+    assert Path(output).read_bytes() == before
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize(
+    ("form", "output"), [("alphapose", "o.json"), ("openpose", "o.json"), ("openpose", "new/o")]
+)
+def test_an_output_that_cannot_be_written_is_refused_before_networks_are_loaded(
+    form: str,
+    output: str,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    argv = ["predict", str(images), "--format", form, "--output", str(tmp_path / output)]
+    assert f"cannot write to {tmp_path} " in fails(capsys, argv)

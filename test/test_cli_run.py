@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from cli_stand_in import OnePerson, fails, stand_in_pipeline, three_images
+from cli_stand_in import (
+    OnePerson,
+    fails,
+    stand_in_pipeline,
+    three_images,
+)
 
 import alphapose_ros.cli as cli
 from alphapose_ros.base.records import Frame, FrameResult
@@ -86,8 +92,26 @@ def test_an_output_never_takes_the_place_of_the_input(
     ):
         line = fails(capsys, ["run", source, f"--{option}", target])
         assert f"--{option}: expected another file than the input, got {target}" in line
+    Path("pose.yaml").write_text("kept")
+    line = fails(
+        capsys, ["run", "clip.mp4", "--params-file", "pose.yaml", f"--{option}", "pose.yaml"]
+    )
+    assert f"--{option}: expected another file than the input, got pose.yaml" in line
+    line = fails(capsys, ["run", "images", f"--{option}", "images/img_1.png"])
+    assert f"--{option}: expected another file than the input, got images/img_1.png" in line
     assert Path("clip.mp4").read_bytes() == before
     assert (tmp_path / "bag" / "a.mcap").read_text() == "kept"
+    assert Path("pose.yaml").read_text() == "kept"
+
+
+def test_a_name_that_is_no_text_is_printed(
+    pipeline: OnePerson, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = images.rename(images.parent / os.fsdecode(b"m\xfc"))
+    lines, bag = odd / "o.jsonl", odd / "o.mcap"
+    assert cli.main(["run", str(odd), "--json", str(lines), "--bag", str(bag)]) == 0
+    assert {json.loads(line)["camera"] for line in lines.read_text().splitlines()} == {"m?"}
+    assert "/m\\udcfc/o.jsonl" in capsys.readouterr().out
 
 
 def test_a_video_without_a_codec_never_takes_the_place_of_the_input(

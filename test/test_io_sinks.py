@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +17,13 @@ import pytest
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import FrameResult, Header, Poses, Tracks, TrackState
 from alphapose_ros.base.skeletons import COCO17
-from alphapose_ros.io.sinks import JsonLinesWriter, VideoWriter, flat_keypoints, people_rows
+from alphapose_ros.io.sinks import (
+    JsonLinesWriter,
+    VideoWriter,
+    check_folder,
+    flat_keypoints,
+    people_rows,
+)
 from alphapose_ros.io.sources import open_source
 
 
@@ -234,3 +243,50 @@ def test_a_rate_that_mpeg_4_cannot_hold_is_rounded(tmp_path: Path, fps: float) -
 def test_impossible_videos_are_refused(tmp_path: Path, name: str, fps: float) -> None:
     with pytest.raises(InputError):
         VideoWriter(tmp_path / name, fps)
+
+
+def test_a_colon_in_a_name_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with VideoWriter("12:30.mp4", 10) as sink:
+        sink.write(picture((1, 2, 3)))
+    assert sink.path == Path("12:30.mp4")
+    assert not sink.problems
+    assert [path.name for path in tmp_path.iterdir()] == ["12:30.mp4"]
+
+
+def test_a_name_need_not_be_text(tmp_path: Path) -> None:
+    """In a process of its own: OpenCV's way of refusing such a name is a crash."""
+    path = tmp_path / os.fsdecode(b"m\xfc.mp4")
+    script = (
+        "import sys\nimport numpy as np\nfrom alphapose_ros.io.sinks import VideoWriter\n"
+        "with VideoWriter(sys.argv[1], 10) as sink:\n"
+        "    sink.write(np.zeros((48, 64, 3), np.uint8))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("writer", [JsonLinesWriter, lambda path: VideoWriter(path, 10)])
+def test_a_folder_that_takes_nothing_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writer: type
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(InputError, match=f"cannot write to {tmp_path}"):
+        writer(tmp_path / "out.mp4")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_written_in_place_needs_no_place_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to("lines")
+    (tmp_path / "lines").write_text("")
+    folders = (tmp_path, Path("/dev"))
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) not in folders)
+    check_folder(Path("/dev/null"))
+    check_folder(tmp_path / "link")
+    with pytest.raises(InputError, match="cannot write to"):
+        check_folder(tmp_path / "lines")

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 import time
 from pathlib import Path
@@ -162,6 +164,62 @@ def test_stamps_increase_where_the_file_does_not_say(monkeypatch: pytest.MonkeyP
 def test_a_camera_that_is_not_there_is_an_error() -> None:
     with pytest.raises(SourceError, match="camera 77"):
         open_source("77")
+
+
+def test_a_number_is_a_camera_only_where_nothing_has_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_image(tmp_path / "000" / "1.png")
+    for uri in ("000", "./000"):
+        with open_source(uri) as source:
+            assert isinstance(source, ImageSource)
+    for uri in ("20240501123000", "\N{SUPERSCRIPT TWO}", "\N{ARABIC-INDIC DIGIT TWO}", "-1"):
+        with pytest.raises(SourceError, match=f"{uri}: no such file, folder or camera"):
+            open_source(uri)
+
+
+def refused(*_: object, **__: object) -> None:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "here")
+
+
+def test_a_video_that_may_not_be_read_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / "clip.avi", 3)
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(SourceError, match=r"clip\.avi: cannot be read \(Permission denied\)"):
+        open_source(str(tmp_path / "clip.avi"))
+
+
+@pytest.mark.parametrize("closed", ["", "sub"])
+def test_a_folder_that_may_not_be_read_is_not_called_empty(
+    closed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(tmp_path / "1.png")
+    write_image(tmp_path / "sub" / "2.png")
+    real, secret = os.scandir, tmp_path / closed
+
+    def scandir(path: str | Path) -> object:
+        if Path(path) == secret:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(SourceError, match=f"{secret}: cannot be read .Permission denied"):
+        find_images(tmp_path)
+
+
+def test_a_hidden_folder_need_not_be_readable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(tmp_path / "1.png")
+    write_image(tmp_path / ".trash" / "2.png")
+    real = os.scandir
+    monkeypatch.setattr(
+        os, "scandir", lambda path: refused() if ".trash" in str(path) else real(path)
+    )
+    assert find_images(tmp_path) == [tmp_path / "1.png"]
 
 
 class FakeCapture:

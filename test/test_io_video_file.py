@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Videos that are cut off, and complete ones that announce more frames than they have."""
+"""Videos of odd names, cut off ones, and complete ones that announce more than they have."""
 
 from __future__ import annotations
 
+import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -137,3 +140,26 @@ def test_parts_that_do_not_fit_in_the_file(
     path = tmp_path / "video"
     path.write_bytes(content)
     assert is_incomplete(path) == incomplete
+
+
+def test_a_colon_in_a_name_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "12:30.mp4", 3)
+    with open_source("12:30.mp4") as source:
+        assert [len(list(source)) for _ in range(2)] == [3, 3]
+
+
+def test_a_name_need_not_be_text(tmp_path: Path) -> None:
+    """In a process of its own: OpenCV's way of refusing such a name is a crash."""
+    write_video(tmp_path / "clip.mp4", 3)
+    named = tmp_path / os.fsdecode(b"m\xfc.m\xe94")
+    (tmp_path / "clip.mp4").rename(named)
+    script = (
+        "import sys\nfrom alphapose_ros.io.sources import open_source\n"
+        "with open_source(sys.argv[1]) as source:\n"
+        "    print(source.name, *(len(list(source)) for _ in range(2)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, named], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "m? 3 3\n"), done.stderr

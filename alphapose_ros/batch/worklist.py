@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alphapose_ros.base.errors import InputError
-from alphapose_ros.io.sources import BAG_SUFFIXES, IMAGE_SUFFIXES, natural_key
+from alphapose_ros.io.sources import (
+    BAG_SUFFIXES,
+    IMAGE_SUFFIXES,
+    is_camera_index,
+    natural_key,
+)
 
 VIDEO_SUFFIXES = {
     ".avi", ".flv", ".m2ts", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
@@ -124,7 +129,7 @@ def _named(text: str) -> Iterable[Path]:
         if found:
             return [inner for each in found for inner in _matched(Path(each))]
         raise InputError(f"{text}: nothing matches the pattern")
-    if text.isdigit() or "://" in text or text.startswith("/dev/"):
+    if is_camera_index(text) or "://" in text or text.startswith("/dev/"):
         raise InputError(f"{text}: expected recordings, a live source has no end")
     raise InputError(f"{text}: no such file or folder")
 

@@ -22,7 +22,10 @@ def say(text: str = "") -> None:
         OSError: nobody reads any more, or the disk is full; the error names :data:`STDOUT`.
     """
     with _named():
-        print(text)
+        try:
+            print(text)
+        except UnicodeEncodeError as error:  # a file's name need not be text
+            print(text.encode(error.encoding, "backslashreplace").decode(error.encoding))
 
 
 def flush() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,18 @@ def check_tracking(args: argparse.Namespace) -> None:
     check_max_frames(args)
 
 
+def tracking_files(args: argparse.Namespace) -> list[str | Path | None]:
+    """The files of ``--truth`` and ``--results``; of a folder of results those with a truth."""
+    truth, results = Path(args.truth), Path(args.results or "")
+    read: list[str | Path | None] = [args.truth, args.results]
+    if truth.is_dir():
+        read += truth.rglob("*.*")
+        if args.results and results.is_dir():
+            names = {path.stem for path in truth.iterdir()}
+            read += (path for path in results.iterdir() if path.stem in names)
+    return read
+
+
 def run_tracking(args: argparse.Namespace, config: PipelineConfig) -> None:
     """Measure, print, write sequence -> measure -> value (shares of 1), and draw."""
     from alphapose_ros.eval.track_metrics import measures
@@ -98,18 +111,20 @@ def run_tracking(args: argparse.Namespace, config: PipelineConfig) -> None:
 def _track(args: argparse.Namespace, config: PipelineConfig) -> TrackSequence:
     """Run the pipeline over the recording."""
     from alphapose_ros.eval.track_files import from_tracks
-    from alphapose_ros.eval.tracking import TrackSequence, read_truth
+    from alphapose_ros.eval.tracking import read_truth
     from alphapose_ros.io.bag import BagSource
     from alphapose_ros.io.sources import ImageSource
     from alphapose_ros.pipeline import PosePipeline
 
-    truth, labelled = read_truth(Path(args.truth))
+    sequence = read_truth(Path(args.truth))
     with recorded(args) as (source, frames):
         pipeline = PosePipeline(with_pose_weights(config, args.weights))
         results = [pipeline(frame).tracks for frame in frames]
     # Frames would be others than the truth's; what a video announces says nothing of them.
     if isinstance(source, (ImageSource, BagSource)) and source.problems:
         raise InputError(f"{args.video}: expected all images of the truth, {source.problems[0]}")
+    truth = sequence.truth
     if args.max_frames is not None:
         truth = truth[truth.frames < len(results)]
-    return TrackSequence(Path(args.video).stem, truth, from_tracks(results), labelled)
+    name = Path(args.video).stem
+    return replace(sequence, name=name, truth=truth, results=from_tracks(results))

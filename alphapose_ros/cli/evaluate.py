@@ -23,6 +23,7 @@ from alphapose_ros.cli.eval_tracking import (
     add_tracking_options,
     check_tracking,
     run_tracking,
+    tracking_files,
 )
 from alphapose_ros.cli.recordings import check_max_frames, recorded, with_pose_weights
 
@@ -102,11 +103,13 @@ def register(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print, write."""
+    from alphapose_ros.cli.output_files import spare_inputs
     from alphapose_ros.cli.pipelines import load_config
     from alphapose_ros.io.part import write_json
     from alphapose_ros.io.sinks import check_folder
 
     _check(args)
+    spare_inputs({"json": args.json, "plot": args.plot}, _inputs(args))
     for path in filter(None, (args.json, args.plot)):
         check_folder(Path(path))
     config, _ = load_config(args)
@@ -159,6 +162,15 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError(f"--worst: expected at least 1, got {args.worst}")
     if args.gallery and Path(args.gallery).exists() and not Path(args.gallery).is_dir():
         raise InputError(f"--gallery: expected a folder, got the file {args.gallery}")
+
+
+def _inputs(args: argparse.Namespace) -> list[str | Path | None]:
+    """What is read, as far as it is named; of folders of truths and results their files."""
+    named = ("annotations", "feet", "video", "weights", "teacher", "params_file")
+    read: list[str | Path | None] = [getattr(args, each) for each in named]
+    if args.what == "tracking":
+        read += tracking_files(args)
+    return read
 
 
 def _print(report: Report) -> None:

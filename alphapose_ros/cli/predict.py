@@ -73,6 +73,7 @@ def register(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Estimate, then write everything at once."""
+    from alphapose_ros.cli.output_files import spare_inputs
     from alphapose_ros.cli.pipelines import make_pipeline
     from alphapose_ros.io.formats import to_skeleton
 
@@ -80,6 +81,10 @@ def run(args: argparse.Namespace) -> int:
     if args.skeleton and args.format == "openpose":
         raise InputError("--skeleton: openpose has a skeleton of its own")
     output = Path(args.output)
+    spare_inputs(
+        {"output": args.output},
+        (*(image.path for image in images), args.boxes, args.params_file),
+    )
     _check_output(args.format, output, images)
     found: list[tuple[Image, Poses]] = []
     pipeline = make_pipeline(args)
@@ -188,12 +193,14 @@ def _check_output(form: str, output: Path, images: list[Image]) -> None:
     Raises:
         InputError: ``output`` cannot be made, or two images would get one place in it.
     """
-    from alphapose_ros.io.sinks import check_folder
+    from alphapose_ros.io.sinks import check_folder, check_writable
 
     if not _is_folder_output(form, output):
         check_folder(output)
     elif not (there := next(p for p in (output, *output.parents) if p.exists())).is_dir():
         raise InputError(f"{output}: expected a folder to write to, {there} is a file")
+    else:
+        check_writable(output, there)
     taken: dict[str, Image] = {}
     for image in images:
         key = _key(form, image, output)

@@ -8,7 +8,6 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alphapose_ros.base.errors import InputError
@@ -86,28 +85,17 @@ def register(commands: Commands) -> None:
     add_pipeline_options(parser)
 
 
-def _spare_source(args: argparse.Namespace) -> None:
-    """No output takes the place of what is read."""
-    source = Path(args.source).resolve()
-    if not (source.is_file() or source.is_dir()):
-        return
-    for option in ("video", "json", "bag", "rrd"):
-        given = getattr(args, option)
-        target = Path(given or ".").resolve()
-        of_bag = target.parent == source and (source / "metadata.yaml").is_file()
-        if given and (target == source or (of_bag and target.exists())):
-            raise InputError(f"--{option}: expected another file than the input, got {given}")
-
-
 def run(args: argparse.Namespace) -> int:
     """Process the source; the outputs are complete files also when it breaks or is interrupted."""
+    from alphapose_ros.cli.output_files import FILES, check_files, spare_inputs
     from alphapose_ros.cli.outputs import open_outputs
     from alphapose_ros.cli.pipelines import make_pipeline
     from alphapose_ros.io.sources import open_source
 
     if args.max_frames is not None and args.max_frames < 1:
         raise InputError(f"--max-frames: expected at least 1, got {args.max_frames}")
-    _spare_source(args)
+    spare_inputs({each: getattr(args, each) for each in FILES}, (args.source, args.params_file))
+    check_files(args)
     statistics = RunStatistics()
     with ExitStack() as looking:
         viewer = looking.enter_context(open_viewer(args)) if args.view else None

@@ -53,8 +53,12 @@ def growing_place(path: Path) -> Path:
 
     Pipes, devices and links are written in place.
     """
-    in_place = path.is_symlink() or (path.exists() and not path.is_file())
-    return path if in_place else new_part_file(path)
+    return path if is_written_in_place(path) else new_part_file(path)
+
+
+def is_written_in_place(path: Path) -> bool:
+    """Whether it is a pipe, a device or a link: others wait for what comes at this very place."""
+    return path.is_symlink() or (path.exists() and not path.is_file())
 
 
 def new_part_folder(path: Path) -> Path:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,15 @@ from alphapose_ros.base.channels import red_blue_swapped
 from alphapose_ros.base.errors import InputError, SourceError, require
 from alphapose_ros.base.records import FrameResult, ImageArray, TrackState
 from alphapose_ros.io.closing import Closing
-from alphapose_ros.io.part import GrowingFile, growing_place, new_part_file, publish
+from alphapose_ros.io.part import (
+    GrowingFile,
+    growing_place,
+    is_written_in_place,
+    new_part_file,
+    publish,
+)
 from alphapose_ros.io.source_base import INSTALL_OPENCV
+from alphapose_ros.io.video_file import opencv_name
 
 # H.264 plays everywhere but many OpenCV builds lack it; MPEG-4 part 2 is in all that have FFmpeg;
 # Motion JPEG needs nothing but OpenCV itself, in an .avi.
@@ -93,7 +101,8 @@ class VideoWriter(Closing):
             final = self._named(suffix)
             part = new_part_file(final, keep_suffix=True)
             code = self._cv2.VideoWriter_fourcc(*codec)
-            writer = self._cv2.VideoWriter(str(part), code, self._fps, self._size_wh)
+            with opencv_name(part) as name:
+                writer = self._cv2.VideoWriter(name, code, self._fps, self._size_wh)
             if writer.isOpened():
                 if final != self.path:
                     self.problems.append(
@@ -148,7 +157,8 @@ class VideoWriter(Closing):
         self.path = final
 
     def _is_whole(self) -> bool:
-        capture = self._cv2.VideoCapture(str(self._part))
+        with opencv_name(self._part) as name:
+            capture = self._cv2.VideoCapture(name)
         try:
             count = capture.get(self._cv2.CAP_PROP_FRAME_COUNT) if capture.isOpened() else 0
             return bool(count + 2 >= 0.98 * self._frames and count)  # some formats estimate it
@@ -257,12 +267,24 @@ def flat_keypoints(
 
 
 def check_folder(path: Path) -> None:
-    """Refuse an output whose folder does not exist, before hours of work are done for it.
+    """Refuse an output that cannot be written, before hours of work are done for it.
 
     Raises:
-        InputError: there is no such folder, or ``path`` itself is one.
+        InputError: there is no such folder, it takes nothing, or ``path`` itself is one.
     """
     if not path.parent.is_dir():
         raise InputError(f"{path}: the folder {path.parent} does not exist")
     if path.is_dir():
         raise InputError(f"{path}: expected a file to write, this is a folder")
+    if not is_written_in_place(path):
+        check_writable(path, path.parent)
+
+
+def check_writable(path: Path, folder: Path) -> None:
+    """Refuse the output ``path`` where nothing can be made in ``folder``, which has to take it.
+
+    Raises:
+        InputError: nothing can.
+    """
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: cannot write to {folder} (no permission, or read-only)")

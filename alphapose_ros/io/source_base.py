@@ -27,7 +27,7 @@ class Source(Closing, ABC):
     def __init__(
         self, name: str, *, fps: float, frame_count: int | None = None, live: bool = False
     ) -> None:
-        self.name = name
+        self.name = name.encode(errors="replace").decode()  # a file's name need not be text
         self.fps = fps
         self.frame_count = frame_count
         self.live = live

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from alphapose_ros.base.errors import SourceError, require
 from alphapose_ros.base.records import Frame, ImageArray
 from alphapose_ros.io.camera import CameraSource
 from alphapose_ros.io.source_base import INSTALL_OPENCV, Source
-from alphapose_ros.io.video_file import is_incomplete
+from alphapose_ros.io.video_file import is_incomplete, opencv_name
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 BAG_SUFFIXES = {".mcap", ".db3", ".bag"}
@@ -27,17 +28,17 @@ def open_source(uri: str | int, *, topic: str | None = None) -> Source:
     """Open whatever ``uri`` names.
 
     Args:
-        uri: camera index (``0`` or ``"0"``), ``/dev/video*``, a stream's URL, a video file, an
-            image, a folder of images (sub-folders too, natural order), or a bag (a rosbag2
-            folder, ``.mcap``, ``.db3`` or a ROS 1 ``.bag``).
+        uri: camera index (``0``, or ``"0"`` where nothing has that name), ``/dev/video*``, a
+            stream's URL, a video file, an image, a folder of images (sub-folders too, natural
+            order), or a bag (a rosbag2 folder, ``.mcap``, ``.db3`` or a ROS 1 ``.bag``).
         topic: image topic of a bag; all image topics, each as a camera, when not given.
 
     Raises:
         SourceError: it does not exist, cannot be read or has no image in it.
     """
     text = str(uri)
-    if text.isdigit():
-        return CameraSource(int(text))
+    if isinstance(uri, int) or (is_camera_index(text) and not Path(text).exists()):
+        return CameraSource(int(uri))
     if "://" in text or text.startswith("/dev/"):
         return CameraSource(text)
     path = Path(text).expanduser()
@@ -56,22 +57,34 @@ def open_source(uri: str | int, *, topic: str | None = None) -> Source:
     return VideoSource(path)
 
 
+def is_camera_index(text: str) -> bool:
+    """Whether it is a number that OpenCV takes for a camera: digits, of 31 bits."""
+    return text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < 1 << 31
+
+
 def find_images(folder: Path) -> list[Path]:
     """All images under ``folder`` in natural order (2 before 10), hidden files left out.
 
     Raises:
-        SourceError: there is none.
+        SourceError: there is none, or a folder cannot be read.
     """
-    found = [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in IMAGE_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+
+    def refused(error: OSError) -> None:
+        raise _unreadable(error.filename, error) from error
+
+    found: list[Path] = []
+    for parent, folders, files in os.walk(folder, onerror=refused):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        visible = (Path(parent, name) for name in files if not name.startswith("."))
+        found += (path for path in visible if path.suffix.lower() in IMAGE_SUFFIXES)
     if not found:
         kinds = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
         raise SourceError(f"{folder}: expected images ({kinds}), found none in it or below it")
     return sorted(found, key=lambda path: natural_key(str(path.relative_to(folder))))
+
+
+def _unreadable(path: str | Path, error: OSError) -> SourceError:
+    return SourceError(f"{path}: cannot be read ({error.strerror or error})")
 
 
 def natural_key(text: str) -> tuple[tuple[bool, int, str], ...]:
@@ -93,7 +106,7 @@ def read_image(path: Path) -> ImageArray:
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
-        raise SourceError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise _unreadable(path, error) from error
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     except cv2.error as error:  # a header that promises an impossible size
@@ -142,7 +155,13 @@ class VideoSource(Source):
         self._cv2 = cv2
         self._path = path
         self._started = False
-        self._capture: Any = cv2.VideoCapture(str(path))
+        try:
+            if path.is_file():  # a pipe could be opened only once
+                path.open("rb").close()  # OpenCV does not say why it cannot
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        with opencv_name(path) as name:
+            self._capture: Any = cv2.VideoCapture(name)
         if not self._capture.isOpened():
             self.close()
             raise SourceError(f"{path}: not a readable video (damaged, or no decoder for it)")
@@ -156,7 +175,8 @@ class VideoSource(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         if self._started:  # read once more from the beginning
-            self._capture.open(str(self._path))
+            with opencv_name(self._path) as name:
+                self._capture.open(name)
         self._started = True
         position, stamp_ns = 0, -1
         while True:

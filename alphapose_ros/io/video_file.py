@@ -1,18 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a video's file is all there: its outermost parts say where they end."""
+"""A video's file: by which name OpenCV takes it, and whether it is all there."""
 
 from __future__ import annotations
 
+import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO
 
 _EBML, _SEGMENT = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")  # Matroska and WebM
 _BOXES = {b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide"}  # that an MP4 may begin with
 
 
+@contextmanager
+def opencv_name(path: Path) -> Iterator[str]:
+    """A name by which OpenCV can open the file, once, while the context lasts.
+
+    It is absolute, because FFmpeg takes what stands before a colon for a protocol. A name that is
+    no UTF-8, with which OpenCV crashes, gets a link.
+    """
+    absolute = path.absolute()
+    try:
+        name = os.fsencode(absolute).decode()
+    except UnicodeDecodeError:
+        with TemporaryDirectory() as folder:
+            link = Path(folder, f"video{path.suffix if path.suffix.isascii() else ''}")
+            link.symlink_to(absolute)
+            yield str(link)
+    else:
+        yield name
+
+
 def is_incomplete(path: Path) -> bool:
     """Whether its MP4 boxes, its RIFF or its Matroska segment do not fit in the file.
+
+    Its outermost parts say where they end.
 
     Other formats have no such size, and a Matroska that was written to a pipe has none either:
     they count as complete.

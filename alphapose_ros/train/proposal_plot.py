@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from alphapose_ros.base.errors import InputError
 from alphapose_ros.data import atomic_poses
 from alphapose_ros.data.atomic_poses import JOINTS
 from alphapose_ros.data.mixtures import Mixture
@@ -45,9 +44,6 @@ def draw_proposals(
     A row for each atomic pose: its mean pose in the annotated box (green) under detected boxes
     (blue, people's) and drawn ones (red), then a histogram for each side, with the mixture's
     curve. The last row has parts' boxes drawn in a person box.
-
-    Raises:
-        InputError: the picture cannot be written.
     """
     whole = atomic_poses.body_poses(people.boxes, people.keypoints, people.labels, people.skeleton)
     nearest, flipped = atomic_poses.assign(whole, model.poses)
@@ -60,8 +56,8 @@ def draw_proposals(
         ratio = sides[mine] / sides[mine].max(1, initial=1e-6, keepdims=True)
         rows.append(_pose_row(number, pose, mixture, offsets[mine], ratio))
     picture = np.concatenate([*rows, _parts_row(model)])
-    if not cv2.imwrite(str(path), picture):
-        raise InputError(f"{path}: expected a place to write a picture, cannot write there")
+    _, data = cv2.imencode(".png", picture)
+    path.write_bytes(data.tobytes())  # cv2.imwrite crashes where a name is no text
 
 
 def _pose_row(
