@@ -85,8 +85,11 @@ class NodeParameters:
             value = float(value) if item.kind is float else value
             self._values[item.name] = value
             node.declare_parameter(item.name, value, descriptor(item), ignore_override=True)
-        if hasattr(node, "add_pre_set_parameters_callback"):  # since Iron
+        if hasattr(node, "add_pre_set_parameters_callback"):
             node.add_pre_set_parameters_callback(self._widen)
+        else:  # Humble: its parameter services call these two
+            for name in ("set_parameters", "set_parameters_atomically"):
+                setattr(node, name, self._widened(getattr(node, name)))
         node.add_on_set_parameters_callback(self._on_set)
 
     def _take_overrides(self) -> dict[str, Any]:
@@ -136,6 +139,10 @@ class NodeParameters:
                 parameter = Parameter(parameter.name, Parameter.Type.STRING, "off")
             out.append(parameter)
         return out
+
+    def _widened(self, method: Callable[..., Any]) -> Callable[[list[Parameter]], Any]:
+        """``method`` of parameters, which gets them widened."""
+        return lambda parameter_list: method(self._widen(parameter_list))
 
     def _on_set(self, parameters: list[Parameter]) -> SetParametersResult:
         ours = {p.name: _plain(p.value) for p in parameters if p.name in self._declared}
