@@ -31,6 +31,7 @@ def judge(samples: list[Sample], soak: Soak, log: str, code: int) -> list[Verdic
         for name in ("memory_mb", "threads", "files")
     )
     open_counts = [_unaccounted(report) for report in soak.ear.reports.values()]
+    accounted = len(open_counts) == len(heard) and all(0 <= n <= 2 for n in open_counts)
     return [
         Verdict("memory is flat", f"{100 * memory:+.2f} %", abs(memory) < _FLAT),
         Verdict("threads are flat", f"{100 * threads:+.1f} %", threads <= 0),
@@ -39,7 +40,7 @@ def judge(samples: list[Sample], soak: Soak, log: str, code: int) -> list[Verdic
         Verdict("answers in order", f"{disorder} out of order", disorder == 0),
         Verdict("answers to what was sent", f"{unknown} to nothing", unknown == 0),
         Verdict("every camera answered", _counts(soak), all(h.answers for h in heard)),
-        Verdict("images accounted for", f"{open_counts} open", all(n <= 2 for n in open_counts)),
+        Verdict("images accounted for", f"{open_counts} open", accounted),
         Verdict("ends with 0 on SIGINT", str(code), code == 0),
     ]
 

@@ -6,7 +6,8 @@
 ``rtmlib`` (Apache-2.0) and ours run the very same ONNX file in SimCC form, the bundled ``nano``
 network with a head of maxima, on the same boxes and the same threads: what differs is everything
 around the network. ``norfair`` (BSD-3-Clause) and our tracker get the same detections of 136
-joints. Of torchvision's Keypoint R-CNN (BSD-3-Clause) only the resize and the trunk are timed,
+joints; its ``mean_euclidean`` is a scalar distance, and it warns itself that vectorised ones would
+be faster. Of torchvision's Keypoint R-CNN (BSD-3-Clause) only the resize and the trunk are timed,
 which is less than it takes, against all of our ``nano``: its weights are random here, and how many
 people it would pose says nothing.
 
@@ -21,6 +22,7 @@ import itertools
 import json
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ from turns import about, take_turns
 
 from alphapose_ros.base.records import Frame, Poses
 from alphapose_ros.base.skeletons import HALPE136
+from alphapose_ros.config import PipelineConfig
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.models.export import GraphNames, onnx_bytes
 from alphapose_ros.pipeline import PosePipeline
@@ -143,7 +146,7 @@ def norfair(args: argparse.Namespace) -> Numbers:
             return step
 
         def ours(frames: list[Poses] = frames) -> Callable[[], object]:
-            tracker = Tracker(TrackerConfig(), HALPE136, IdentitySource())
+            tracker = Tracker(TrackerConfig(smoothing=True), HALPE136, IdentitySource())
             waiting = zip(frames, itertools.count(FRAME_NS, FRAME_NS), strict=False)
             return lambda: tracker.update(*next(waiting))
 
@@ -165,7 +168,9 @@ def torchvision(args: argparse.Namespace) -> Numbers:
 
     network = keypointrcnn_resnet50_fpn(weights=None, weights_backbone=None).eval()
     image = cv2.resize(scene(3)[0], (640, 480))
-    pipeline, stamps = PosePipeline.from_preset("nano", device="cpu"), itertools.count(0, FRAME_NS)
+    config = replace(PipelineConfig.preset_named("nano"), device="cpu", threads=args.threads)
+    pipeline, stamps = PosePipeline(config), itertools.count(0, FRAME_NS)
+    torch.set_num_threads(args.threads)  # the pipeline takes one where another runtime runs it
 
     @torch.inference_mode()
     def trunk() -> object:

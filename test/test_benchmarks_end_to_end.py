@@ -11,6 +11,7 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -173,3 +174,29 @@ def test_a_node_that_ended_names_its_log(tmp_path, middleware):
     (tmp_path / "log").write_text("".join(f"line {k}\n" for k in range(20)))
     with pytest.raises(TransportError, match=r"ended \(0\)(.|\n)*line 19"):
         Node(process, tmp_path / "log").check()
+
+
+@pytest.mark.parametrize(
+    ("reports", "kept"),
+    [
+        ({"a": (9, 8, 1), "b": (9, 6, 1)}, True),
+        ({"a": (9, 8, 1), "b": (9, 5, 1)}, False),
+        ({"a": (9, 8, 2), "b": (9, 8, 1)}, False),  # counted twice
+        ({"a": (9, 8, 1)}, False),  # nothing heard of the other
+        ({}, False),
+    ],
+)
+def test_a_soak_accounts_for_the_images_of_every_camera(middleware, reports, kept):
+    from _soak_faults import Sample
+    from _soak_report import judge
+
+    columns = ("received", "processed", "dropped")
+    told = {
+        name: dict(zip(columns, map(str, counts), strict=True)) for name, counts in reports.items()
+    }
+    heard = dict.fromkeys("ab", SimpleNamespace(answers=5, disorder=0, unknown=0))
+    soak = SimpleNamespace(ear=SimpleNamespace(heard=heard, reports=told))
+    samples = [Sample(float(second), 100.0, 12, 30, 9, 0, 9, 0) for second in range(20)]
+    verdicts = {each.promise: each.kept for each in judge(samples, soak, "", 0)}
+    assert verdicts.pop("images accounted for") is kept
+    assert all(verdicts.values())

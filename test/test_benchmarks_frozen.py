@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,13 +16,18 @@ import torch
 
 from alphapose_ros.base.records import Detections, Poses
 from alphapose_ros.base.skeletons import HALPE136
+from alphapose_ros.config import PipelineConfig
 from alphapose_ros.imaging import ImageBatch
+from alphapose_ros.models import deform
+from alphapose_ros.models.fastpose import fastpose_resnet
+from alphapose_ros.pipeline import PosePipeline
 from alphapose_ros.pose.estimator import PoseEstimator
 from alphapose_ros.pose.heatmap import decode_heatmaps
 from alphapose_ros.pose.nms import PoseNms
 from alphapose_ros.pose.nms_config import PoseNmsConfig
 from alphapose_ros.pose.nms_similarity import wholebody_redundancy, wholebody_similarity
 from alphapose_ros.pose.sikr import SikrDecoder
+from alphapose_ros.tracking.config import TrackerConfig
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -128,6 +133,53 @@ def test_bounds_never_settle_a_pair_wrongly(threshold: float, closer: float) -> 
         expected = wholebody_similarity(*arguments) > threshold
         np.fill_diagonal(expected, False)
         np.testing.assert_array_equal(wholebody_redundancy(*arguments), expected)
+
+
+def test_who_is_called_smoothed_is_smoothed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("cv2")
+    field = benchmark("field")
+    made: list[TrackerConfig] = []
+    named: list[str] = []
+    monkeypatch.setitem(sys.modules, "norfair", SimpleNamespace(Tracker=lambda *_: None))
+    monkeypatch.setattr(field, "Tracker", lambda config, *_: made.append(config))
+    monkeypatch.setattr(field, "printed", lambda _, contestants, args: named.extend(contestants))
+    field.norfair(SimpleNamespace(crowds=[2], rounds=1))
+    assert ["smoothed" in name for name in named] == [False, False, True]
+    assert [config.smoothing for config in made] == [True]
+
+
+def test_both_sides_get_the_threads_that_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("cv2")
+    pytest.importorskip("torchvision", reason="NO RIVAL: torchvision is absent")
+    pytest.importorskip("skimage", reason="NO PHOTOGRAPH: no scikit-image")
+    field, asked = benchmark("field"), 2
+    made: list[PipelineConfig] = []
+
+    class Made(PosePipeline):
+        def __init__(self, config: PipelineConfig) -> None:
+            made.append(config)
+            torch.set_num_threads(1)  # as with ONNX Runtime
+
+    monkeypatch.setattr(field, "PosePipeline", Made)
+    found: list[int] = []
+    monkeypatch.setattr(field, "printed", lambda *_: found.append(torch.get_num_threads()))
+    field.torchvision(SimpleNamespace(threads=asked))
+    assert [config.threads for config in made] == found == [asked]
+
+
+def test_deformable_convolutions_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torchvision", reason="ONE WAY ONLY: torchvision is absent")
+    family = benchmark("model_family")
+
+    def counted(*, dcn: bool) -> float:
+        network = fastpose_resnet(num_joints=17, conv_dim=256, dcn=dcn).eval()
+        entry = family.Entry(network, torch.rand(1, 3, 64, 64), family.POSE_NAMES, 1)
+        return float(family.multiply_adds(entry))
+
+    compiled = counted(dcn=True)
+    assert compiled > counted(dcn=False)
+    monkeypatch.setattr(deform, "has_operator", lambda: False)
+    assert compiled == pytest.approx(counted(dcn=True))  # as a product of matrices
 
 
 @pytest.mark.parametrize("name", ["pose_nms", "against_frozen", "field"])

@@ -148,6 +148,21 @@ def test_short_people_and_short_strays_do_not_count_among_the_tall():
     assert measure_detections([tall_stray], repeats=2)["tall_recall"] == 0
 
 
+def test_recall_of_the_tall_is_unknown_where_nobody_is_tall():
+    short, tall = [100, 0, 130, 60], [0, 0, 60, 200]
+    nobody = measure_detections([image([short], [short], [0.9])] * 2, repeats=20)
+    for name in ("tall_recall", "tall_precision", "tall_threshold"):
+        assert np.isnan(nobody[name]), name
+    assert np.isnan(nobody["tall_recall_95"]).all()
+    text = format_measures(nobody)
+    assert "nan" not in text
+    assert ["tall_recall", "unknown"] in [line.split() for line in text.splitlines()]
+    # One of ten images has somebody tall, who is found: draws without it say nothing.
+    images = [image([short], [short], [0.9])] * 9 + [image([tall], [tall], [0.9])]
+    one = measure_detections(images, repeats=200)
+    assert (one["tall_recall"], one["tall_recall_95"]) == (1, (1, 1))
+
+
 @given(st.lists(st.tuples(st.integers(1, 9), st.booleans()), max_size=12), st.integers(1, 9))
 def test_recall_at_precision_equals_trying_every_threshold(rows, extra):
     boxes = [[i * 20, 0, i * 20 + 10, 20] for i in range(len(rows))]

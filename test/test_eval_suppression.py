@@ -20,8 +20,10 @@ from alphapose_ros.base.skeletons import COCO17, HALPE136
 from alphapose_ros.cli import train_nms as command
 from alphapose_ros.config import PipelineConfig
 from alphapose_ros.data.people import People
+from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.eval import suppression
 from alphapose_ros.eval.suppression import Candidates, collect_candidates, paired_gain
+from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.pose.nms_config import PoseNmsConfig
 
 BODY = slice(0, 17)
@@ -178,6 +180,40 @@ def test_candidates_are_collected_once(
     cache.write_bytes(cache.read_bytes()[:100])
     with pytest.raises(InputError, match=r"c\.npz: expected candidates of pose NMS"):
         collect()
+
+
+def test_candidates_of_other_pixels_or_weights_are_refused(
+    annotated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suppression, "PosePipeline", StandIn)
+    cache = tmp_path / "run" / "c.npz"
+    names = ("detector.pth", "pose.pth", "hand.pth")
+    for name in names:
+        (tmp_path / name).write_bytes(b"before")
+    detector, pose, hand = (str(tmp_path / name) for name in names)
+    config = PipelineConfig(
+        detector=DetectorConfig(weights=detector),
+        pose=PoseConfig(weights=pose, hand_weights=hand),
+    )
+
+    def collect(config: PipelineConfig = config) -> Candidates:
+        return collect_candidates(config, annotated, tmp_path, nms_iou=0.85, cache=cache)
+
+    collect()
+    for name in names:
+        (tmp_path / name).write_bytes(b"behind")
+        with pytest.raises(InputError, match=r"c\.npz: made with other weights; remove it"):
+            collect()
+        (tmp_path / name).write_bytes(b"before")
+    collect()
+    kept = (tmp_path / "2.png").read_bytes()
+    cv2.imwrite(str(tmp_path / "2.png"), np.zeros((50, 60, 3), np.uint8))
+    with pytest.raises(InputError, match=r"c\.npz: made with other pixels; remove it"):
+        collect()
+    (tmp_path / "2.png").write_bytes(kept)
+    collect()
+    with pytest.raises(InputError, match="made with other settings"):
+        collect(replace(config, preset="fast"))
 
 
 def test_the_command_writes_what_it_found(

@@ -35,6 +35,7 @@ from alphapose_ros.eval.tracking import (
     matched_frames,
     read_sequences,
     read_truth,
+    share_inside,
 )
 
 
@@ -294,6 +295,10 @@ def test_mot_truth_of_both_ages(tmp_path: Path) -> None:
         ("0,2,3,4,5,6,1\n", "from 1"),
         ("1,2,nan,4,5,6,1\n", "broken.txt:1: expected frame"),
         ("1,2,3,4,5,6,1\n1,2,9,9,5,6,1\n", "id 2 once in frame 1"),
+        ("99999999999999999999,2,3,4,5,6,1\n", "broken.txt:1: expected frame"),
+        ("1,1e30,3,4,5,6,1\n", "broken.txt:1: expected frame"),
+        ("1,2,3,4,5,6,1,1e30,1\n", "broken.txt:1: expected frame"),
+        ("1,2,3,4,1e39,6,1\n", "finite boxes, got inf for id 2 in frame 1"),
     ],
 )
 def test_broken_text_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -324,6 +329,16 @@ def test_json_lines_count_the_tracked_only(tmp_path: Path) -> None:
     file.write_text('{"frame": 0}\n')
     with pytest.raises(InputError, match=r"out\.jsonl:1"):
         read_json_lines(file)
+    for key, value in (("frame", 1e30), ("frame", float("inf")), ("id", 2**70)):
+        broken = {"frame": 0, "people": [person | {key: value}], key: value}
+        file.write_text(json.dumps(broken) + "\n")
+        with pytest.raises(InputError, match=r"out\.jsonl:1: expected a line of `run --json`"):
+            read_json_lines(file)
+    for value in (float("nan"), 1e300):
+        broken = {"frame": 4, "people": [person | {"box": [1, value, 3, 4]}]}
+        file.write_text(json.dumps(broken) + "\n")
+        with pytest.raises(InputError, match=r"out\.jsonl: expected finite boxes, got .* frame 5"):
+            read_json_lines(file)
     other = lines[0] | {"camera": "d"}
     file.write_text("".join(json.dumps(line) + "\n" for line in (*lines, other)))
     with pytest.raises(InputError, match=r"out\.jsonl:4: expected one camera, got \['c', 'd'\]"):
@@ -352,6 +367,7 @@ def posetrack(people: list[tuple[int, int, float]], *, boxes: bool = True) -> di
             "image_id": image,
             "track_id": track,
             "keypoints": np.column_stack([shape + shift, seen]).ravel().tolist(),
+            "scores": [],  # as in the set's own files
             **({"bbox": [shift, shift, 100, 200]} if boxes else {}),
         }
         for image, track, shift in people
@@ -374,6 +390,76 @@ def test_posetrack_by_poses(tmp_path: Path) -> None:
     assert got["recall"] == pytest.approx(0.5)
 
 
+def test_own_scores_of_posetrack_results_count(tmp_path: Path) -> None:
+    content = posetrack([(30, 1, 0)])
+    content["annotations"][0]["scores"] = [0.25, 0.5, 0, 1, 0.75]
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    got = read_posetrack(tmp_path / "results.json").rows.joint_scores[0]
+    names = ("nose", "neck", "head_top", "left_shoulder")
+    assert [got[JOINTS.index(name)] for name in names] == [0.25, 0.5, 0, 0.75]
+
+
+def test_people_without_annotated_joints_are_asked_for_no_pose(tmp_path: Path) -> None:
+    truth, results = tmp_path / "truth.json", tmp_path / "results.json"
+    content = posetrack([(30, 1, 0), (30, 2, 300), (32, 1, 5)])
+    content["annotations"][1]["keypoints"][2::3] = [0] * len(NAMES)
+    truth.write_text(json.dumps(content))
+    results.write_text(json.dumps(posetrack([(30, 8, 0), (30, 9, 300), (32, 8, 5)])))
+    sequences = read_sequences(truth, results)
+    got = evaluate_tracking(sequences, "poses")["truth"]
+    assert (got["MOTA"], got["true_boxes"], got["false_positives"]) == (1, 2, 0)
+    assert evaluate_tracking(sequences)["truth"]["true_boxes"] == 3  # their boxes are annotated
+    results.write_text(json.dumps(posetrack([(30, 8, 0), (30, 9, 700), (32, 8, 5)])))
+    got = evaluate_tracking(read_sequences(truth, results), "poses")["truth"]
+    assert got["false_positives"] == 1  # it lies on nobody
+
+
+@pytest.mark.parametrize("match", ["boxes", "poses"])
+def test_results_in_posetracks_regions_count_only_for_the_annotated(
+    tmp_path: Path, match: str
+) -> None:
+    """A wedge left of x = y holds track 1; another region lies beside it from x = 600 on."""
+    truth, results = tmp_path / "truth.json", tmp_path / "results.json"
+    content = posetrack([(30, 1, 0), (32, 1, 5)])
+    image = next(image for image in content["images"] if image["id"] == 30)
+    image["ignore_regions_x"] = [[0, 400, 0], [600, 900, 900, 600]]
+    image["ignore_regions_y"] = [[0, 400, 400], [600, 600, 900, 900]]
+    truth.write_text(json.dumps(content))
+
+    def judge(*strangers: tuple[int, int, float]) -> dict[str, Any]:
+        people = [(30, 8, 0), (32, 8, 5), *strangers]
+        results.write_text(json.dumps(posetrack(people)))
+        return evaluate_tracking(read_sequences(truth, results), match)["truth"]
+
+    assert judge()["MOTA"] == 1  # the person in the region is annotated, and asked for
+    assert judge((30, 9, 610))["MOTA"] == 1
+    assert judge((30, 9, 570))["MOTA"] == 1  # 70 % of its width, 85 % of its height lie there
+    assert judge((30, 9, 540))["false_positives"] == 1  # 40 % and 70 %
+    assert judge((32, 9, 610))["false_positives"] == 1  # the other image has no such region
+    read = read_truth(truth)
+    assert sorted(read.regions) == [0]
+    np.testing.assert_array_equal(read.regions[0][0], [[0, 0], [400, 400], [0, 400]])
+
+
+def test_share_inside_by_hand() -> None:
+    boxes = np.array([[0, 0, 8, 8], [4, 4, 12, 12], [20, 0, 28, 8]], np.float32)
+    hook = np.array([[0, 0], [12, 0], [12, 4], [4, 4], [4, 12], [0, 12]], np.float32)
+    np.testing.assert_allclose(share_inside(boxes, [hook]), [0.75, 0, 0])
+    over = np.array([[0, 0], [8, 0], [8, 8], [0, 8]], np.float32)  # both cover a part of the first
+    np.testing.assert_allclose(share_inside(boxes, [hook, over]), [1, 0.25, 0])
+    assert share_inside(boxes, []).tolist() == [0, 0, 0]
+    assert share_inside(boxes[:0], [hook]).shape == (0,)
+
+
+def test_broken_regions_are_refused(tmp_path: Path) -> None:
+    for x, y in (([[0, 1, 2]], [[0, 1]]), ([[0, 1, 2]], []), (["a"], ["b"]), ([3], [4])):
+        content = posetrack([(30, 1, 0)])
+        content["images"][0] |= {"ignore_regions_x": x, "ignore_regions_y": y}
+        (tmp_path / "truth.json").write_text(json.dumps(content))
+        with pytest.raises(InputError, match=r"truth\.json: expected PoseTrack18"):
+            read_truth(tmp_path / "truth.json")
+
+
 def test_poses_need_poses() -> None:
     with pytest.raises(InputError, match="case: expected a truth with poses"):
         evaluate_tracking([TrackSequence("case", WALK, WALK)], "poses")
@@ -391,6 +477,26 @@ def test_broken_posetrack_is_refused(tmp_path: Path) -> None:
             read_posetrack(tmp_path / "x.json")
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"track_id": 1e400}, "expected PoseTrack18"),
+        ({"track_id": 2**70}, "expected PoseTrack18"),
+        ({"keypoints": [float("nan")] * 3 * len(NAMES)}, "expected finite"),
+        ({"scores": [float("nan")] * len(NAMES)}, "expected finite joint_scores"),
+        ({"bbox": [0, 0, float("inf"), 9]}, "expected finite boxes, got inf for id 1 in frame 1"),
+    ],
+)  # fmt: skip
+def test_posetrack_numbers_that_are_none_are_refused(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    content = posetrack([(30, 1, 0)])
+    content["annotations"][0] |= change
+    (tmp_path / "x.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=rf"x\.json: {message}"):
+        read_posetrack(tmp_path / "x.json")
+
+
 def test_folders_of_sequences(tmp_path: Path) -> None:
     truth, results = tmp_path / "truth", tmp_path / "results"
     results.mkdir()
@@ -403,7 +509,7 @@ def test_folders_of_sequences(tmp_path: Path) -> None:
     assert got[COMBINED]["HOTA"] == pytest.approx(1)
     one = read_sequences(truth / "MOT17-02", results / "MOT17-02.txt")
     assert [each.name for each in one] == ["MOT17-02"]
-    assert len(read_truth(truth / "MOT17-02")[0]) == len(WALK)
+    assert len(read_truth(truth / "MOT17-02").truth) == len(WALK)
     (results / "MOT17-04.txt").unlink()
     with pytest.raises(InputError, match=r"expected MOT17-04\.txt"):
         read_sequences(truth, results)

@@ -20,6 +20,7 @@ PEDESTRIAN = 1
 FIRST = 1  # of frames and pixels; ours begin at 0
 _LEAST_COLUMNS, _CLASS, _VISIBILITY = 6, 7, 8
 _WORLD_COLUMNS = 10
+_MOST = 2**53  # beyond, a float does not tell integers apart
 
 
 class MotRow(NamedTuple):
@@ -57,7 +58,9 @@ def _row(line: str, where: str) -> MotRow:
         values = [float(cell) for cell in line.replace(",", " ").split()]
     except ValueError as error:
         raise InputError(f"{where}: expected numbers, got {line[:60]!r}") from error
-    if len(values) < _LEAST_COLUMNS or not np.isfinite(values).all() or values[0] < FIRST:
+    integers = [*values[:2], *values[_CLASS:_VISIBILITY]]
+    usable = np.isfinite(values).all() and max(map(abs, integers), default=0) < _MOST
+    if len(values) < _LEAST_COLUMNS or not usable or values[0] < FIRST:
         raise InputError(
             f"{where}: expected frame (from 1), id, x, y, w, h and so on, got {line[:60]!r}"
         )

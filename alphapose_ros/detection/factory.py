@@ -85,7 +85,7 @@ def create_detector(
         )
     if config.name == "yolov3":
         return DarknetDetector(_running(config, options), config)
-    state = load_tensors(_local_file(config.weights))
+    state = load_tensors(local_file(config.weights))
     if config.name in EFFICIENTDET_NAMES:
         return EfficientDetDetector(build_efficientdet(config, state).to(device), config)
     return TorchvisionDetector(build_torchvision(config, state).to(device), config)
@@ -112,8 +112,12 @@ def _running(config: DetectorConfig, options: RuntimeOptions) -> Runner:
     return accelerate(network, example, chosen, DETECTOR_GRAPH, max_batch=CAMERAS)
 
 
-def _local_file(name: str) -> Path:
-    """The file, a known model's, or one of that name among those torch's hub has fetched."""
+def local_file(name: str) -> Path:
+    """The file, a known model's, or one of that name among those torch's hub has fetched.
+
+    Raises:
+        WeightsError: there is none.
+    """
     hub = Path(torch.hub.get_dir()) / "checkpoints" / name
     if hub.is_file() and not Path(name).is_file():
         return hub

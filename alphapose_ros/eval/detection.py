@@ -111,7 +111,8 @@ def measure_detections(
     """AP (mean over IoU .50:.95), AP50, AP75, recall at precision .8, also of tall people.
 
     Tall people are higher than 96 px: shorter ones are regions to ignore, and detections that are
-    shorter and match nobody do not count. Keys ending in ``_95`` are image-bootstrap intervals.
+    shorter and match nobody do not count; their recall is NaN where nobody is tall. Keys ending in
+    ``_95`` are image-bootstrap intervals.
 
     Raises:
         InputError: there is nobody to find.
@@ -178,9 +179,11 @@ def recall_at_precision(
 ) -> tuple[float, float, float]:
     """Best recall (IoU .5) with at least the ``wanted`` precision: recall, precision, score there.
 
-    (0, nan, nan) where no threshold reaches it.
+    (0, nan, nan) where no threshold reaches it, NaN throughout where there is nobody to find.
     """
     truths = sum(image.truths for image in images)
+    if truths == 0:
+        return float("nan"), float("nan"), float("nan")
     counted = [~image.ignored[0] for image in images]
     scores = np.concatenate([i.scores[c] for i, c in zip(images, counted, strict=True)])
     hits = np.concatenate([i.hits[0][c] for i, c in zip(images, counted, strict=True)])
@@ -188,7 +191,7 @@ def recall_at_precision(
     true = np.cumsum(hits[order])
     precision = true / np.arange(1, len(order) + 1)
     reached = np.flatnonzero(precision >= wanted)
-    if truths == 0 or len(reached) == 0:
+    if len(reached) == 0:
         return 0.0, float("nan"), float("nan")
     last = reached[-1]
     return float(true[last] / truths), float(precision[last]), float(scores[order][last])
@@ -228,7 +231,7 @@ def _ratios(
 
 
 def format_measures(measures: Mapping[str, object]) -> str:
-    """One line per measure, its interval beside it."""
+    """One line per measure, its interval beside it; what is NaN is unknown."""
     lines = []
     width = max([24, *(len(name) + 2 for name in measures if not name.endswith("_95"))])
     for name, value in measures.items():
@@ -236,7 +239,9 @@ def format_measures(measures: Mapping[str, object]) -> str:
             continue
         text = f"{value:.4f}" if isinstance(value, float) else str(value)
         interval = measures.get(f"{name}_95")
-        if isinstance(interval, tuple):
+        if isinstance(value, float) and np.isnan(value):
+            text = "unknown"
+        elif isinstance(interval, tuple):
             text += f"  [{interval[0]:.4f}, {interval[1]:.4f}]"
         lines.append(f"{name:{width}s}{text}")
     return "\n".join(lines)

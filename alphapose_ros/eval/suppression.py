@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alphapose_ros.base.boxes import non_maximum_suppression
-from alphapose_ros.base.errors import InputError
+from alphapose_ros.base.errors import InputError, WeightsError
 from alphapose_ros.base.records import Poses
 from alphapose_ros.base.skeletons import get_skeleton
 from alphapose_ros.config import PipelineConfig
 from alphapose_ros.data.coco import read_image
 from alphapose_ros.data.people import People
+from alphapose_ros.detection.factory import local_file
 from alphapose_ros.eval.detected import (
     Region,
     evaluation_limits,
@@ -32,6 +34,8 @@ from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pipeline import PosePipeline
 from alphapose_ros.pose.nms import PoseNms
 from alphapose_ros.pose.nms_config import PoseNmsConfig
+from alphapose_ros.registry.bundled import DETECTOR_NANO, POSE_NANO
+from alphapose_ros.weights import sha256_of
 
 _COLUMNS = ("keypoints", "scores", "boxes", "box_scores", "source")
 
@@ -89,7 +93,8 @@ def collect_candidates(
         annotations: COCO-format file. images: its images.
         nms_iou: overlap below which the detector keeps both boxes: high, so that several are left
             on one person.
-        cache: .npz file that keeps the poses; read where it is there.
+        cache: .npz file that keeps the poses; read where it is there, and refused where other
+            settings, weights or pixels made it.
         most: images, evenly spread over the set; 0: all.
         on_image: called after each image.
 
@@ -100,7 +105,7 @@ def collect_candidates(
     ignored = ignored_regions(annotations, images, people, lambda _: True)
     limits = evaluation_limits(config)
     limits = replace(limits, detector=replace(limits.detector, nms_iou=nms_iou))
-    made_with = f"{limits.pose} {limits.detector}"
+    made_with = _made_with(limits.resolved(), people) if cache is not None else {}
     if cache is not None and cache.is_file():
         return Candidates(_load(cache, people, made_with), people, ignored)
     pipeline = PosePipeline(limits)
@@ -141,7 +146,35 @@ def _spread(people: People, most: int) -> People:
     )
 
 
-def _store(path: Path, poses: Sequence[Poses], people: People, made_with: str) -> None:
+def _made_with(config: PipelineConfig, people: People) -> dict[str, str]:
+    """What decides about the candidates: settings, and SHA-256 of the weights and the images."""
+    pose, detector = config.pose, config.detector
+    files = (
+        detector.weights or DETECTOR_NANO,
+        pose.weights or POSE_NANO,
+        pose.face_weights,
+        pose.hand_weights,
+        pose.calibration,
+    )
+    pixels = "".join(map(sha256_of, people.images))
+    return {
+        "settings": f"{pose} {detector}",
+        "weights": " ".join(_digest(file) for file in files if file),
+        "pixels": hashlib.sha256(pixels.encode()).hexdigest(),
+    }
+
+
+def _digest(name: str) -> str:
+    """SHA-256 of a configured file; "" where the name is none, as a plugin's may be."""
+    try:
+        return sha256_of(local_file(name))
+    except WeightsError:
+        return ""
+
+
+def _store(
+    path: Path, poses: Sequence[Poses], people: People, made_with: Mapping[str, str]
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.npz")
     content: dict[str, Any] = {
@@ -149,17 +182,17 @@ def _store(path: Path, poses: Sequence[Poses], people: People, made_with: str) -
     }
     content["images"] = np.array([image.name for image in people.images])
     content["skeleton"] = np.array(poses[0].skeleton.name)
-    content["made_with"] = np.array(made_with)
+    content |= {what: np.array(value) for what, value in made_with.items()}
     content["counts"] = np.array([len(each) for each in poses])
     np.savez(partial, **content)
     partial.replace(path)
 
 
-def _load(path: Path, people: People, made_with: str) -> list[Poses]:
+def _load(path: Path, people: People, made_with: Mapping[str, str]) -> list[Poses]:
     try:
         with np.load(path, allow_pickle=False) as held:
             content = dict(held)
-        names, settings = content["images"].tolist(), str(content["made_with"])
+        names = content["images"].tolist()
         skeleton = get_skeleton(str(content["skeleton"]))
         ends = np.cumsum(content["counts"])[:-1]
         columns = {name: np.split(content[name], ends) for name in _COLUMNS}
@@ -167,9 +200,10 @@ def _load(path: Path, people: People, made_with: str) -> list[Poses]:
         raise InputError(f"{path}: expected candidates of pose NMS, got {error}") from error
     if names != [image.name for image in people.images]:
         raise InputError(f"{path}: its candidates are of other images; remove it to collect anew")
-    if settings != made_with:
+    others = [what for what, value in made_with.items() if str(content.get(what)) != value]
+    if others:
         raise InputError(
-            f"{path}: made with other settings ({settings}); remove it to collect anew"
+            f"{path}: made with other {' and '.join(others)}; remove it to collect anew"
         )
     return [
         Poses(**{name: parts[row] for name, parts in columns.items()}, skeleton=skeleton)

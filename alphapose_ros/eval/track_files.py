@@ -56,11 +56,13 @@ class PoseTrackFile:
         rows: the people, frames numbered as the images come by id.
         image_ids: of the frames. labelled: frames that were annotated; a result outside says
             nothing.
+        regions: frame -> polygons (V, 2) px in which nobody was annotated.
     """
 
     rows: TrackRows
     image_ids: tuple[int, ...]
     labelled: frozenset[int]
+    regions: Mapping[int, tuple[FloatArray, ...]]
 
 
 def make_rows(
@@ -71,17 +73,18 @@ def make_rows(
 ) -> TrackRows:
     """Rows of pedestrians who are all counted; ``more`` are other fields of :class:`TrackRows`."""
     count = len(frames)
-    fields: dict[str, Any] = {
-        "frames": np.asarray(frames, np.int64),
-        "ids": np.asarray(ids, np.int64),
-        "boxes": np.asarray(boxes, np.float32).reshape(count, 4),
-        "confidences": np.ones(count, np.float32),
-        "classes": np.full(count, PEDESTRIAN),
-        "visibility": np.ones(count, np.float32),
-        "keypoints": np.zeros((count, len(JOINTS), 2), np.float32),
-        "joint_scores": np.zeros((count, len(JOINTS)), np.float32),
-    }
-    return TrackRows(**{**fields, **more})
+    with np.errstate(over="ignore"):  # what does not fit becomes infinite
+        fields: dict[str, Any] = {
+            "frames": np.asarray(frames, np.int64),
+            "ids": np.asarray(ids, np.int64),
+            "boxes": np.asarray(boxes, np.float32).reshape(count, 4),
+            "confidences": np.ones(count, np.float32),
+            "classes": np.full(count, PEDESTRIAN),
+            "visibility": np.ones(count, np.float32),
+            "keypoints": np.zeros((count, len(JOINTS), 2), np.float32),
+            "joint_scores": np.zeros((count, len(JOINTS)), np.float32),
+        }
+        return TrackRows(**{**fields, **more})
 
 
 def from_tracks(results: Iterable[Tracks]) -> TrackRows:
@@ -122,7 +125,8 @@ def read_mot(path: Path) -> TrackRows:
     """A MOTChallenge file, truth or results; rows in the order of the file.
 
     Raises:
-        InputError: as ``read_mot_rows``, or a person comes twice in a frame.
+        InputError: as ``read_mot_rows``, a number is not finite, or a person comes twice in a
+            frame.
     """
     rows = read_mot_rows(path)
     if not rows:
@@ -148,7 +152,8 @@ def read_json_lines(path: Path) -> TrackRows:
     """What ``alphapose-ros run --json`` wrote; people whose state is ``tracked``, nobody else.
 
     Raises:
-        InputError: a line is not of this form, or of another camera than those before.
+        InputError: a line is not of this form, or of another camera than those before; a number
+            is not finite, or a person comes twice in a frame.
     """
     frames, ids, boxes, scores = [], [], [], []
     cameras: set[str] = set()
@@ -159,8 +164,8 @@ def read_json_lines(path: Path) -> TrackRows:
             for person in entry["people"]:
                 if person["state"] == TrackState.TRACKED.name.lower():
                     x, y, width, height = person["box"]
-                    frames.append(int(entry["frame"]))
-                    ids.append(int(person["id"]))
+                    frames.append(_integer(entry["frame"]))
+                    ids.append(_integer(person["id"]))
                     boxes.append((x, y, x + width, y + height))
                     scores.append(float(person["score"]))
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
@@ -173,6 +178,11 @@ def read_json_lines(path: Path) -> TrackRows:
     return _checked(make_rows(frames, ids, boxes, confidences=np.array(scores)), path)
 
 
+def _integer(value: Any) -> int:
+    """The integer, if 64 bits hold it; else an OverflowError."""
+    return int(np.int64(int(value)))
+
+
 def read_posetrack(path: Path, image_ids: Sequence[int] | None = None) -> PoseTrackFile:
     """PoseTrack18's JSON of one sequence, truth or results.
 
@@ -181,7 +191,8 @@ def read_posetrack(path: Path, image_ids: Sequence[int] | None = None) -> PoseTr
         image_ids: of the truth's frames, for results: their frames are numbered as the truth's.
 
     Raises:
-        InputError: the file is not of this form.
+        InputError: the file is not of this form, a number is not finite, or a person comes twice
+            in a frame.
     """
     try:
         content = read_json(path)
@@ -189,19 +200,17 @@ def read_posetrack(path: Path, image_ids: Sequence[int] | None = None) -> PoseTr
         names = content["categories"][0]["keypoints"] if content.get("categories") else None
         known = tuple(image_ids) if image_ids is not None else tuple(map(_image_id, images))
         numbers = {image_id: k for k, image_id in enumerate(known)}
-        labelled = {
-            numbers[_image_id(image)]
-            for image in images
-            if image.get("is_labeled", True) and _image_id(image) in numbers
-        }
+        own = {numbers[key]: image for image in images if (key := _image_id(image)) in numbers}
+        labelled = {frame for frame, image in own.items() if image.get("is_labeled", True)}
+        regions = {frame: found for frame, image in own.items() if (found := _regions(image))}
         chosen = [a for a in content["annotations"] if a["image_id"] in numbers]
         rows = _posetrack_rows(chosen, numbers, names or _NAMES)
-    except (ValueError, TypeError, KeyError, IndexError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
         raise InputError(
             f"{path}: expected PoseTrack18's JSON with images, annotations and track_id, got "
             f"something else ({type(error).__name__}: {error})"
         ) from error
-    return PoseTrackFile(_checked(rows, path), known, frozenset(labelled))
+    return PoseTrackFile(_checked(rows, path), known, frozenset(labelled), regions)
 
 
 _NAMES = (
@@ -215,12 +224,22 @@ def _image_id(image: Mapping[str, Any]) -> int:
     return int(image["id"])
 
 
+def _regions(image: Mapping[str, Any]) -> tuple[FloatArray, ...]:
+    """Polygons (V, 2) px of an image; their x and y come apart."""
+    x, y = (image.get(f"ignore_regions_{axis}") or [] for axis in "xy")
+    pairs = (np.stack(pair, axis=1) for pair in zip(x, y, strict=True))
+    return tuple(pair.astype(np.float32).reshape(-1, 2) for pair in pairs)
+
+
 def _posetrack_rows(
     annotations: Sequence[Mapping[str, Any]], numbers: Mapping[int, int], names: Sequence[str]
 ) -> TrackRows:
     joints = np.array([a["keypoints"] for a in annotations], np.float32).reshape(-1, len(names), 3)
     own = [_POSETRACK_NAMES.get(name, name) for name in names]
-    scores = np.array([a.get("scores", j[:, 2]) for a, j in zip(annotations, joints, strict=True)])
+    # Truths have an empty list of scores, and say by the third number whether a joint is there.
+    scores = np.array(
+        [a.get("scores") or j[:, 2] for a, j in zip(annotations, joints, strict=True)]
+    )
     keypoints, joint_scores = _mapped(joints[..., :2], scores.reshape(-1, len(names)), own)
     boxes = [_posetrack_box(a, joint) for a, joint in zip(annotations, joints, strict=True)]
     return make_rows(
@@ -243,7 +262,16 @@ def _posetrack_box(annotation: Mapping[str, Any], joints: FloatArray) -> tuple[f
 
 
 def _checked(rows: TrackRows, path: Path) -> TrackRows:
-    """Nobody can be at two places of a frame."""
+    """All numbers are finite, and nobody is at two places of a frame."""
+    for name in ("boxes", "confidences", "visibility", "keypoints", "joint_scores"):
+        values = getattr(rows, name)
+        places = np.argwhere(~np.isfinite(values))
+        if len(places):
+            row, value = int(places[0, 0]), values[tuple(places[0])]
+            raise InputError(
+                f"{path}: expected finite {name}, got {value} for id {rows.ids[row]} in frame "
+                f"{rows.frames[row] + 1}"
+            )
     pairs, counts = np.unique(np.stack([rows.frames, rows.ids]), axis=1, return_counts=True)
     if (counts > 1).any():
         frame, identity = pairs[:, counts.argmax()].tolist()

@@ -3,14 +3,15 @@
 
 Boxes match by IoU, as MOTChallenge has it, or poses by OKS over the annotated joints, from 0.5 in
 both cases; HOTA takes 19 thresholds. As MOTChallenge does, results that lie on what is no
-pedestrian but looks like one (people on vehicles, statues, reflections) are taken away first.
-PoseTrack's own MOTA counts joints and is another number.
+pedestrian but looks like one (people on vehicles, statues, reflections) are taken away first, and
+so are those on people who have no annotated joint where poses match, and those in PoseTrack's
+regions that nobody annotated. PoseTrack's own MOTA counts joints and is another number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -22,11 +23,12 @@ from scipy.optimize import linear_sum_assignment
 from alphapose_ros.base.boxes import box_area, box_iou
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.keypoints import pairwise_oks
-from alphapose_ros.base.records import FloatArray
+from alphapose_ros.base.records import FloatArray, IntArray
 from alphapose_ros.eval.track_files import (
     JOINTS,
     PEDESTRIAN,
     TrackRows,
+    make_rows,
     read_json_lines,
     read_mot,
     read_posetrack,
@@ -40,19 +42,22 @@ DISTRACTORS = (2, 7, 8, 12)  # MOT16/17: on a vehicle, static person, distractor
 _MOT20_DISTRACTORS = (*DISTRACTORS, 6)  # and vehicles without a motor
 COMBINED = "all sequences"
 _TRUTH_TEXT = Path("gt", "gt.txt")  # inside a folder of MOTChallenge's for one sequence
+_GRID = 8  # points along each side of a box, to see how much of it a region covers
 
 
 @dataclass(frozen=True)
 class TrackSequence:
     """The truth about one recording, and what somebody says of it.
 
-    ``labelled`` are the frames that were annotated; None: all.
+    ``labelled`` are the frames that were annotated; None: all. ``regions`` are frame -> polygons
+    (V, 2) px in which nobody was.
     """
 
     name: str
     truth: TrackRows
     results: TrackRows
     labelled: frozenset[int] | None = None
+    regions: Mapping[int, tuple[FloatArray, ...]] = field(default_factory=dict)
 
 
 def box_similarity(truth: TrackRows, results: TrackRows) -> FloatArray:
@@ -115,13 +120,17 @@ def matched_frames(sequence: TrackSequence, similarity: Similarity) -> list[Matc
     out = []
     for frame in frames:
         true, found = truth[truth.frames == frame], results[results.frames == frame]
-        asked = (true.classes == PEDESTRIAN) & (true.confidences > 0)
-        ignored = np.isin(true.classes, distractors) | (
-            (true.classes == PEDESTRIAN) & (true.confidences <= 0)
-        )
+        pedestrian = true.classes == PEDESTRIAN
+        asked = pedestrian & (true.confidences > 0)
+        if similarity is pose_similarity:
+            asked &= (true.joint_scores > 0).any(1)
+        ignored = np.isin(true.classes, distractors) | (pedestrian & ~asked)
         found = found[~_taken(true, found, ignored)]
         true = true[asked]
-        out.append(MatchedFrame(true.ids, found.ids, similarity(true, found)))
+        alike = similarity(true, found)
+        kept = share_inside(found.boxes, sequence.regions.get(int(frame), ())) < THRESHOLD
+        kept[_paired(alike)[1]] = True  # people were annotated in regions, too
+        out.append(MatchedFrame(true.ids, found.ids[kept], alike[:, kept]))
     return out
 
 
@@ -130,13 +139,38 @@ def _taken(true: TrackRows, found: TrackRows, ignored: NDArray[np.bool_]) -> NDA
     out = np.zeros(len(found), bool)
     if not ignored.any():
         return out
-    overlap = box_iou(true.boxes, found.boxes)
-    rows, columns = linear_sum_assignment(
-        np.where(overlap >= THRESHOLD, overlap, 0), maximize=True
-    )
-    good = (overlap[rows, columns] >= THRESHOLD) & ignored[rows]
-    out[columns[good]] = True
+    rows, columns = _paired(box_iou(true.boxes, found.boxes))
+    out[columns[ignored[rows]]] = True
     return out
+
+
+def _paired(similarity: FloatArray) -> tuple[IntArray, IntArray]:
+    """Rows and columns of the pairs from the threshold on whose sum is the highest."""
+    good = similarity >= THRESHOLD
+    rows, columns = linear_sum_assignment(np.where(good, similarity, 0), maximize=True)
+    kept = good[rows, columns]
+    return rows[kept], columns[kept]
+
+
+def share_inside(boxes: FloatArray, polygons: Sequence[FloatArray]) -> FloatArray:
+    """(N,) the share of each box (N, 4) that lies in any of the polygons (V, 2), by 64 points."""
+    steps = (np.arange(_GRID) + 0.5) / _GRID
+    grid = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
+    low, high = boxes[:, None, :2], boxes[:, None, 2:]
+    points = low + grid * (high - low)  # (N, 64, 2)
+    inside = np.zeros(points.shape[:2], bool)
+    for polygon in polygons:
+        inside |= _inside(points, polygon)
+    return inside.mean(1)
+
+
+def _inside(points: FloatArray, polygon: FloatArray) -> NDArray[np.bool_]:
+    """(...,) whether a ray from the point (..., 2) to the right leaves the polygon (V, 2)."""
+    x, y = points[..., None, 0], points[..., None, 1]
+    (x1, y1), (x2, y2) = polygon.T, np.roll(polygon, -1, axis=0).T
+    crossed = (y1 > y) != (y2 > y)
+    slope = (x2 - x1) / np.where(y1 == y2, 1, y2 - y1)
+    return np.asarray((crossed & (x < x1 + (y - y1) * slope)).sum(-1) % 2 == 1)
 
 
 def read_sequences(truth: Path, results: Path) -> list[TrackSequence]:
@@ -181,28 +215,29 @@ def read_sequence(truth: Path, results: Path, name: str = "") -> TrackSequence:
     for path in (truth, results):
         if not path.is_file():
             raise InputError(f"{path}: no such file")
-    image_ids = None
-    labelled = None
-    if truth.suffix == ".json":
-        read = read_posetrack(truth)
-        true, image_ids, labelled = read.rows, read.image_ids, read.labelled
-    else:
-        true = read_mot(truth)
+    sequence, image_ids = _read_truth(truth)
     if results.suffix == ".jsonl":
         found = read_json_lines(results)
     elif results.suffix == ".json":
         found = read_posetrack(results, image_ids).rows
     else:
         found = read_mot(results)
-    return TrackSequence(name or truth.stem, true, found, labelled)
+    return replace(sequence, name=name or sequence.name, results=found)
 
 
-def read_truth(path: Path) -> tuple[TrackRows, frozenset[int] | None]:
-    """The truth about one recording, and which of its frames were annotated (None: all)."""
+def read_truth(path: Path) -> TrackSequence:
+    """The truth about one recording, of which nobody says anything yet."""
     file = path / _TRUTH_TEXT if path.is_dir() else path
     if not file.is_file():
         raise InputError(f"{file}: no such file of a truth")
+    return _read_truth(file)[0]
+
+
+def _read_truth(file: Path) -> tuple[TrackSequence, tuple[int, ...] | None]:
+    """It, and PoseTrack's numbers of its images."""
+    nobody = make_rows([], [], [])
     if file.suffix == ".json":
         read = read_posetrack(file)
-        return read.rows, read.labelled
-    return read_mot(file), None
+        sequence = TrackSequence(file.stem, read.rows, nobody, read.labelled, read.regions)
+        return sequence, read.image_ids
+    return TrackSequence(file.stem, read_mot(file), nobody), None
