@@ -94,6 +94,28 @@ def test_the_reason_is_the_first_line_that_says_something(
     assert remedy in found.remedy
 
 
+@pytest.mark.parametrize("part", ["scipy.optimize", "rosbags.highlevel"])
+def test_a_package_whose_used_part_is_broken_is_not_ok(
+    monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    pytest.importorskip(part)
+
+    def broken(name: str) -> None:
+        if name == part:
+            raise ImportError("cannot import name 'Inf' from 'numpy'")
+
+    monkeypatch.setattr(doctor.importlib, "import_module", broken)
+    found = doctor._package(next(p for p in PACKAGES if p.module == part.partition(".")[0]))
+    assert found.state == "installed but broken (cannot import name 'Inf' from 'numpy')"
+    assert "numpy<2" in found.remedy
+
+
+def test_beside_ros_nothing_that_wants_numpy_2_comes_without_a_limit() -> None:
+    wanting = {"onnxruntime", "onnx", "openvino", "matplotlib", "rerun"}
+    for package in (p for p in PACKAGES if p.module in wanting):
+        assert "numpy<2" in package.with_ros or "environment of its own" in package.with_ros
+
+
 def test_a_remedy_of_several_is_said_once(
     others: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -67,10 +67,28 @@ def test_cmake_lays_our_package_over_the_generated_one(root: Path) -> None:
 
 def test_what_cmake_installs_exists(root: Path) -> None:
     cmake = text(root, "CMakeLists.txt").replace("${PROJECT_NAME}", "alphapose_ros")
-    for kind, names in re.findall(r"install\((DIRECTORY|PROGRAMS)\s+(.*?)\s+DESTINATION", cmake):
+    pattern = re.compile(r"install\((DIRECTORY|PROGRAMS)\s+(.*?)\s+DESTINATION", re.DOTALL)
+    found = pattern.findall(cmake)
+    assert {kind for kind, _ in found} == {"DIRECTORY", "PROGRAMS"}
+    for kind, names in found:
         for name in names.split():
             path = root / name
             assert path.is_dir() if kind == "DIRECTORY" else path.stat().st_mode & stat.S_IXUSR
+
+
+def test_a_source_archive_has_all_that_cmake_installs(root: Path) -> None:
+    """What has another suffix than .py is in an archive only by name."""
+    manifest = text(root, "MANIFEST.in")
+    for path in (root / "alphapose_ros" / "ros").iterdir():
+        if path.is_file() and path.suffix != ".py":
+            assert path.relative_to(root).as_posix() in manifest.split()
+
+
+def test_one_lower_bound_of_rosbags(root: Path) -> None:
+    bound = re.compile(r"rosbags>=([\d.]+)")
+    files = [root / "pyproject.toml", *(root / "alphapose_ros").rglob("*.py")]
+    found = {each for path in files for each in bound.findall(path.read_text(encoding="utf-8"))}
+    assert len(found) == 1
 
 
 def test_units_stand_in_the_messages(root: Path) -> None:

@@ -14,7 +14,7 @@ from alphapose_ros.base.records import ImageArray
 def red_blue_swapped(image: ImageArray) -> ImageArray:
     """(H, W, 3) uint8 RGB -> BGR, or back; a contiguous copy."""
     cv2 = opencv()
-    if cv2 is None or not image.size:
+    if cv2 is None or not image.size or image.shape[:2] == (1, 1):  # which OpenCV 4.5 refuses
         return image[..., ::-1].copy()
     swapped: ImageArray = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR)
     return swapped

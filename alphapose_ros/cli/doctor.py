@@ -35,7 +35,9 @@ _VARIABLES = (
     "ROS_SECURITY_STRATEGY",
     "ROS_SECURITY_KEYSTORE",
 )
-_OF_NUMPY_1 = ("_ARRAY_API", "numpy.core.multiarray", "compiled using NumPy 1")
+_OF_NUMPY_1 = ("_ARRAY_API", "numpy.core.multiarray", "compiled using NumPy 1", "from 'numpy'")
+# What is imported of a package that does little until its parts are.
+_USED = {"scipy": "scipy.optimize", "rosbags": "rosbags.highlevel"}
 
 
 class Finding(NamedTuple):
@@ -105,7 +107,7 @@ def _package(package: Package) -> Finding:
         state = f"not installed; for {package.purpose}"
         return Finding(package.module, False, state, remedy, package.needed)
     try:
-        importlib.import_module(package.module)
+        importlib.import_module(_USED.get(package.module, package.module))
     except Exception as error:  # noqa: BLE001 - whatever the code of others raises
         if any(word in str(error) for word in _OF_NUMPY_1):
             remedy = "pip install 'numpy<2': it was built for NumPy 1"

@@ -30,6 +30,10 @@ def _ros_apt(name: str) -> str:
     return _apt(f"ros-$ROS_DISTRO-{name}")
 
 
+def _beside_ros(install: str) -> str:
+    return f"{install} 'numpy<2'"  # cv_bridge was built for NumPy 1
+
+
 _TORCH = "pip install torch torchvision, on a Jetson NVIDIA's builds; docs/start.md says more"
 PACKAGES = (
     Package("numpy", ("numpy",), "arrays", "pip install numpy", True, _apt("python3-numpy")),
@@ -53,17 +57,29 @@ PACKAGES = (
         "rosbags",
         ("rosbags",),
         "bags, messages of the dds front",
-        "pip install 'rosbags>=0.9.20'",
+        "pip install 'rosbags>=0.11.6'",
     ),
     Package(
         "onnxruntime",
         ("onnxruntime", "onnxruntime-gpu"),
         "ONNX models, and networks at twice the speed on a CPU",
         "pip install 'onnxruntime>=1.15'",
-        with_ros="pip install 'onnxruntime>=1.15' 'numpy<2'",  # cv_bridge was built for NumPy 1
+        with_ros=_beside_ros("pip install 'onnxruntime>=1.15'"),
     ),
-    Package("onnx", ("onnx",), "networks as ONNX graphs", "pip install 'onnx>=1.14'"),
-    Package("openvino", ("openvino",), "a runtime", "pip install 'openvino>=2024.0'"),
+    Package(
+        "onnx",
+        ("onnx",),
+        "networks as ONNX graphs",
+        "pip install 'onnx>=1.14'",
+        with_ros=_beside_ros("pip install 'onnx>=1.14'"),
+    ),
+    Package(
+        "openvino",
+        ("openvino",),
+        "a runtime",
+        "pip install 'openvino>=2024.0'",
+        with_ros=_beside_ros("pip install 'openvino>=2024.0'"),
+    ),
     Package("effdet", ("effdet",), "EfficientDet", "pip install 'effdet>=0.4'"),
     Package(
         "rerun",
@@ -74,7 +90,13 @@ PACKAGES = (
     ),
     Package("ray", ("ray",), "batch with several workers", "pip install 'ray>=2.46'"),
     Package("pyarrow", ("pyarrow",), "tables of batch", "pip install 'pyarrow>=14'"),
-    Package("matplotlib", ("matplotlib",), "--plot", "pip install 'matplotlib>=3.5'"),
+    Package(
+        "matplotlib",
+        ("matplotlib",),
+        "--plot",
+        "pip install 'matplotlib>=3.5'",
+        with_ros=_beside_ros("pip install 'matplotlib>=3.5'"),
+    ),
     Package("tqdm", ("tqdm",), "progress bars", "pip install tqdm"),
     Package("rclpy", ("rclpy",), "the ros front", ""),
     Package(

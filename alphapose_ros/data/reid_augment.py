@@ -9,6 +9,7 @@ this pose, not who stands in this box.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -117,7 +118,7 @@ def make_view(
         rng: of this view alone. The person's own light, noise and joints do not depend on whether
             there is a second one.
     """
-    beside_rng, joints_rng, spoil_rng = rng.spawn(3)
+    beside_rng, joints_rng, spoil_rng = _spawned(rng, 3)
     image, levels = crop.image, crop.labels
     mask = body_mask(crop, skeleton) if behind is not None or other is not None else None
     if behind is not None and mask is not None:
@@ -181,3 +182,10 @@ def _found(
     if rng.random() < config.pose_loss_probability:
         scores[:] = 0
     return noisy.astype(np.float32), scores.astype(np.float32)
+
+
+def _spawned(rng: np.random.Generator, count: int) -> list[np.random.Generator]:
+    """``rng.spawn(count)``, which NumPy has since 1.25."""
+    bits: Any = rng.bit_generator
+    seeds = bits.seed_seq if hasattr(bits, "seed_seq") else bits._seed_seq
+    return [np.random.default_rng(each) for each in seeds.spawn(count)]

@@ -19,7 +19,7 @@ from alphapose_ros.output.packages import PACKAGE_OF
 
 NEEDED = {
     "needed_for": "the dds front",
-    "install": "pip install 'cyclonedds>=11' 'rosbags>=0.9.20'",
+    "install": "pip install 'cyclonedds>=11' 'rosbags>=0.11.6'",
 }
 _BASE, _NAME, _ARRAY, _SEQUENCE = 1, 2, 3, 4  # rosbags' node types
 _ENTITIES = "rmw_dds_common/msg/ParticipantEntitiesInfo"

@@ -43,8 +43,9 @@ class ImageBatch(ABC):
                 raise InputError(
                     f"image: expected uint8 of shape (H, W, 3), got {image.dtype} {image.shape}"
                 )
-        longest = max((max(image.shape[:2]) for image in images), default=0)
-        if torch.device(device).type == "cpu" and longest <= LONGEST_SIDE:
+        longer = [max(image.shape[:2]) for image in images]  # OpenCV 4.5 refuses a single pixel
+        usable = min(longer, default=2) > 1 and max(longer, default=2) <= LONGEST_SIDE
+        if torch.device(device).type == "cpu" and usable:
             host_images = _on_host()
             if host_images is not None:
                 return host_images(images)

@@ -13,7 +13,7 @@ from typing import Any
 from alphapose_ros.base.errors import SourceError, require
 
 PACKAGE = "alphapose_ros"
-_INSTALL = "install it with: pip install 'rosbags>=0.9.20'"
+_INSTALL = "install it with: pip install 'rosbags>=0.11.6'"
 
 
 def message_directory() -> Path:
