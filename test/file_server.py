@@ -21,7 +21,9 @@ class Served:
     ranges: bool = True  # parts on request
     part_from: int = -1  # where every part begins, whatever was asked for
     honest: bool = True  # If-Range is looked at
+    part_from_text: str = ""  # said in place of where a part begins
     length: bool = True  # Content-Length is sent
+    length_text: str = ""  # in place of the true one
     content_type: str = "application/octet-stream"
     status: int = 0  # an error to answer with
     redirection: str = ""  # an address to send the client to
@@ -89,9 +91,11 @@ def _handler(owner: FileServer) -> type[BaseHTTPRequestHandler]:
             headers |= {"Last-Modified": served.modified} if served.modified else {}
             if start:
                 last = len(served.content) - 1
-                headers["Content-Range"] = f"bytes {start}-{last}/{last + 1}"
+                begin = served.part_from_text or start
+                headers["Content-Range"] = f"bytes {begin}-{last}/{last + 1}"
             if served.length:
-                headers["Content-Length"] = str(len(served.content) - start)
+                length = served.length_text or str(len(served.content) - start)
+                headers["Content-Length"] = length
             body = served.content[start:]
             if served.cuts:
                 body = body[: served.cuts.pop(0)]

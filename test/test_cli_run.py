@@ -160,6 +160,29 @@ def test_each_camera_of_a_bag_gets_a_video_at_its_own_rate(
     assert found == {"o.mp4": (10, 20), "o_rear_image.mp4": (5, 10)}
 
 
+def test_cameras_whose_names_make_one_file_name_get_two(
+    pipeline: OnePerson, tmp_path: Path
+) -> None:
+    pytest.importorskip("rosbags")
+    from recording_scenes import S, raw_image
+
+    from alphapose_ros.io.bag import BagWriter
+
+    counts = {"/front": 5, "/a/b": 4, "/a_b": 3, "/a_b_2": 2}
+    with BagWriter(tmp_path / "o.mcap") as bag:
+        for number in range(5):
+            for topic, count in counts.items():
+                stamp_ns = S + number * S // 10
+                if number < count:
+                    bag.write_message(topic, raw_image(stamp_ns), stamp_ns)
+    assert cli.main(["run", str(tmp_path / "o.mcap"), "--video", str(tmp_path / "o.mp4")]) == 0
+    found = {}
+    for path in tmp_path.glob("*.mp4"):
+        with open_source(str(path)) as source:
+            found[path.stem] = len(list(source))
+    assert found == {"o": 5, "o_a_b": 4, "o_a_b_2": 3, "o_a_b_2_2": 2}
+
+
 def test_several_cameras_do_not_get_one_name(
     pipeline: OnePerson, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ from coco_scenes import coco_file, flat, person, save
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.skeletons import COCO17
 from alphapose_ros.data.coco import image_fault, read_image
+from alphapose_ros.data.detection import read_coco_boxes
 from alphapose_ros.data.readers import read_set
 
 
@@ -100,3 +101,61 @@ def test_jpegs_with_a_thumbnail_and_with_bytes_behind_the_end(tmp_path: Path) ->
     cut = data[:2] + thumbnail + data[2:-2] + b"\x00" * 10_000
     (tmp_path / "thumb.jpg").write_bytes(cut)
     assert image_fault(tmp_path / "thumb.jpg") == "unreadable image"
+
+
+def one_image(folder: Path, **changes: Any) -> Path:
+    """A file of one image and one person, with ``changes`` of the image's entry or of lists."""
+    picture(folder / "a.png")
+    image = {"id": 7, "file_name": "a.png", "height": 60, "width": 80}
+    image |= {key: value for key, value in changes.items() if key in image}
+    content = {
+        "images": [image],
+        "annotations": [person(flat(COCO17), category_id=1, image_id=image["id"])],
+        "categories": changes.get("categories", [{"id": 1, "name": "person"}]),
+    }
+    path = folder / "set.json"
+    path.write_text(json.dumps(content).replace('"LONG"', "1" * 5000))
+    return path
+
+
+@pytest.mark.parametrize(
+    "categories",
+    [
+        5, {"a": 1}, [{"id": [1], "name": "person"}],
+        [{"id": 1, "name": "person", "keypoints": 17}],
+        [{"id": 1, "name": "person", "keypoints": [{}]}],
+    ],
+)  # fmt: skip
+def test_categories_of_another_kind_are_refused(tmp_path: Path, categories: Any) -> None:
+    path = one_image(tmp_path, categories=categories)
+    for read in (read_set, read_coco_boxes):
+        with pytest.raises(InputError, match=r"set\.json: expected a list of 'categories'"):
+            read(path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("id", 2**63 + 5), ("id", -(2**63) - 1), ("id", float("inf")), ("id", float("nan")),
+        ("id", "LONG"), ("file_name", "\ud800.jpg"), ("file_name", "a" * 300),
+    ],
+)  # fmt: skip
+def test_an_image_entry_of_impossible_values_is_an_error_of_input(
+    tmp_path: Path, key: str, value: Any
+) -> None:
+    path = one_image(tmp_path, **{key: value})
+    for read in (read_set, read_coco_boxes):
+        with pytest.raises(InputError, match=r"set\.json"):
+            read(path, tmp_path)
+    if value != "LONG":
+        content = json.loads(path.read_text())
+        content["images"].append({"id": 9, "file_name": "a.png"})
+        content["annotations"].append(person(flat(COCO17), image_id=9))
+        path.write_text(json.dumps(content))
+        assert read_set(path, tmp_path).image_ids.tolist() == [9]
+
+
+def test_a_number_of_63_bits_is_one(tmp_path: Path) -> None:
+    path = one_image(tmp_path, id=2**63 - 1)
+    assert read_set(path, tmp_path).image_ids.tolist() == [2**63 - 1]
+    assert read_coco_boxes(path, tmp_path).samples[0].image_id == 2**63 - 1

@@ -12,7 +12,7 @@ import pytest
 from file_server import FileServer, Served
 from registry_cases import model, names, refused, sha
 
-from alphapose_ros.base.errors import ConfigError
+from alphapose_ros.base.errors import ConfigError, WeightsError
 from alphapose_ros.registry import download, transfer
 from alphapose_ros.registry import spec as spec_module
 from alphapose_ros.registry.download import FetchOptions, fetch
@@ -263,3 +263,69 @@ def test_other_kinds_of_addresses_are_refused(
     with pytest.raises(ConfigError, match="expected an http or https address"):
         fetch(model(server, url=address))
     assert names(cache) == []
+
+
+# ---- servers that mean no good
+
+
+def test_a_body_without_end_is_cut_at_the_size_that_is_known(
+    server: FileServer, cache: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came: list[int] = []
+    server.files["/a/net.bin"] = Served(bytes(20_000_000), length=False)
+    spec = model(server, size_bytes=5, sha256=sha(content))
+    with pytest.raises(WeightsError, match="expected 5 bytes, got more"):
+        fetch(spec, on_progress=lambda done, total: came.append(done))
+    assert sum(came) < 100_000
+    assert names(cache) == []
+    monkeypatch.setattr(transfer, "_MOST_BYTES", 1_000_000)
+    refused(model(server), "expected at most 1000000 bytes, got more")
+    assert names(cache) == []
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "http://a..b/x", f"http://{'a' * 70}.b/"])
+def test_a_redirection_to_no_address_is_one_line(
+    server: FileServer, cache: Path, address: str
+) -> None:
+    server.files["/a/net.bin"] = Served(b"", redirection=address)
+    refused(model(server), "cannot be reached")
+    assert names(cache) == []
+
+
+@pytest.mark.parametrize("digits", ["9" * 5000, "9" * 30], ids=len)
+def test_a_length_that_no_disk_has_is_refused(
+    server: FileServer, cache: Path, content: bytes, digits: str
+) -> None:
+    server.files["/a/net.bin"] = Served(content, length_text=digits)
+    refused(model(server), r"net\.bin: expected \d+ bytes of free space")
+    assert names(cache) == []
+
+
+def test_a_part_that_begins_nowhere_is_not_glued(
+    server: FileServer, cache: Path, content: bytes
+) -> None:
+    server.files["/a/net.bin"] = Served(content, cuts=[100_000], part_from_text="9" * 5000)
+    assert fetch(model(server)).read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    "note", [b"\xff\xfe\0", b"URL\n\xff\xfe\0\n", 'URL\n"\u20ac"\n'.encode(), b'URL\n"a\tb"\n']
+)
+def test_a_version_that_cannot_be_sent_starts_over(
+    server: FileServer, cache: Path, content: bytes, note: bytes
+) -> None:
+    server.files["/a/net.bin"] = Served(content)
+    spec = model(server)
+    cache.mkdir()
+    (cache / "net.bin.partial").write_bytes(b"he")
+    (cache / "net.bin.partial.from").write_bytes(note.replace(b"URL", spec.url.encode()))
+    assert fetch(spec).read_bytes() == content
+    assert [r.range for r in server.requests] == [None]
+
+
+def test_a_tag_beyond_ascii_is_not_sent_back(
+    server: FileServer, cache: Path, content: bytes
+) -> None:
+    server.files["/a/net.bin"] = Served(content, etag='"\xe9"', cuts=[100_000])
+    assert fetch(model(server)).read_bytes() == content
+    assert [r.range for r in server.requests] == [None, None]

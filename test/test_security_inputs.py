@@ -192,6 +192,23 @@ def test_yaml_runs_nothing(tmp_path: Path, tag: str) -> None:
         PipelineConfig.from_file(file)
 
 
+@pytest.mark.parametrize(
+    "scalar",
+    [
+        "2024-13-01", "2024-01-01 00:00:00 +99:99", "0x_", "0b_", "9" * 5000, "!!bool x",
+        "!!int ''", "!!float ''", "!!timestamp x",
+    ],
+    ids=lambda scalar: scalar[:20],
+)  # fmt: skip
+def test_a_scalar_that_is_no_value_is_named(tmp_path: Path, scalar: str) -> None:
+    file = tmp_path / "scalar.yaml"
+    for place in (f"target_frame: {scalar}", f"cameras: [a, {scalar}]", f"{scalar}: 1"):
+        file.write_text(f"/**:\n  ros__parameters:\n    {place}\n")
+        with pytest.raises(ConfigError, match=r"scalar.yaml: not a YAML file: .* line 3") as error:
+            PipelineConfig.from_file(file)
+        assert "\n" not in str(error.value)
+
+
 def test_plain_yaml_is_yaml(root: Path) -> None:
     yaml = pytest.importorskip("yaml")
     for file in (root / "config").glob("*.yaml"):

@@ -33,11 +33,22 @@ class _PlainLoader(yaml.SafeLoader):
         finally:
             self._depth -= 1
 
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        """As in the base class, or an error with the line: ``2024-13-01`` looks like a date."""
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError, OverflowError) as error:
+            problem = f"this is no value ({error})"
+            raise yaml.constructor.ConstructorError(
+                None, None, problem, node.start_mark
+            ) from error
+
 
 def read_yaml(text: str) -> Any:
     """Plain values, lists and mappings.
 
     Raises:
-        yaml.YAMLError: not YAML, with aliases, or nested more than 50 deep.
+        yaml.YAMLError: not YAML, with aliases or scalars that are no value, or nested more than
+            50 deep.
     """
     return yaml.load(text, _PlainLoader)  # noqa: S506 (made from the safe loader)

@@ -102,6 +102,7 @@ class VideoOutput:
     def __init__(self, path: Path, source: Source) -> None:
         self._path, self._source = path, source
         self._writers: dict[str, VideoWriter] = {}
+        self._taken: set[Path] = set()
         check_folder(path)
 
     def write(self, frame: Frame, result: FrameResult, drawn: ImageArray | None) -> bool:
@@ -109,17 +110,25 @@ class VideoOutput:
         assert drawn is not None
         writer = self._writers.get(frame.camera)
         if writer is None:
-            path = self._path
-            if self._writers:
-                camera = frame.camera.strip("/").replace("/", "_")
-                path = path.with_name(f"{path.stem}_{camera}{path.suffix}")
             fps = self._source.fps_of(frame.camera)
-            writer = self._writers[frame.camera] = VideoWriter(path, fps)
+            writer = VideoWriter(self._place(frame.camera), fps)
+            self._writers[frame.camera] = writer
         if self._source.live:
             writer.write_at(drawn, frame.stamp_ns)
         else:
             writer.write(drawn)
         return True
+
+    def _place(self, camera: str) -> Path:
+        """A path that no camera had before: ``/a/b`` and ``/a_b`` are alike in a file's name."""
+        path = self._path
+        if self._taken:
+            stem = f"{path.stem}_{camera.strip('/').replace('/', '_')}"
+            ends = ("", *(f"_{number}" for number in range(2, len(self._taken) + 2)))
+            paths = (path.with_name(f"{stem}{end}{path.suffix}") for end in ends)
+            path = next(each for each in paths if each not in self._taken)
+        self._taken.add(path)
+        return path
 
     def close(self) -> None:
         """Finish all videos."""

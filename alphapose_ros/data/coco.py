@@ -28,7 +28,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot read annotations: {error}") from error
 
 
@@ -36,7 +36,8 @@ def read_coco(path: Path) -> dict[str, Any]:
     """The content of a COCO-format annotation file.
 
     Raises:
-        InputError: missing, not JSON, or without the lists ``images`` and ``annotations``.
+        InputError: missing, not JSON, without the lists ``images`` and ``annotations``, or with
+            ``categories`` of another form.
     """
     content = read_json(path)
     if not isinstance(content, dict) or not {"images", "annotations"} <= content.keys():
@@ -45,7 +46,37 @@ def read_coco(path: Path) -> dict[str, Any]:
         if not isinstance(content[key], list):
             kind = type(content[key]).__name__
             raise InputError(f"{path}: expected a list in {key!r}, got {kind}")
+    _check_categories(path, content.get("categories"))
     return content
+
+
+def _check_categories(path: Path, categories: Any) -> None:
+    if categories is None:
+        return
+    if not isinstance(categories, list) or not all(
+        _is_category(entry) for entry in categories if isinstance(entry, dict)
+    ):
+        raise InputError(
+            f"{path}: expected a list of 'categories', each with a number and a list of names"
+        )
+
+
+def _is_category(entry: dict[str, Any]) -> bool:
+    names = entry.get("keypoints") or []
+    plain = isinstance(entry.get("id"), int | float | str | None)
+    return plain and isinstance(names, list) and all(isinstance(name, str) for name in names)
+
+
+def image_number(value: Any) -> int:
+    """The number of an image, which fits into 64 bits.
+
+    Raises:
+        InputError, TypeError, ValueError, OverflowError: it is none.
+    """
+    number = int(value)
+    if not -(2**63) <= number < 2**63:
+        raise InputError("id: expected an image's number of 64 bits")
+    return number
 
 
 def persons_among(categories: Any) -> set[Any] | None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from alphapose_ros.base.boxes import clip_boxes, xywh_to_xyxy
 from alphapose_ros.base.errors import InputError
-from alphapose_ros.data.coco import read_coco, read_image
+from alphapose_ros.data.coco import image_number, read_coco, read_image
 from alphapose_ros.data.file_names import image_path
 
 FloatArray = NDArray[np.float32]
@@ -67,13 +67,14 @@ def read_coco_boxes(
     content = read_coco(Path(annotations))
     try:
         samples = _samples(content, Path(images_dir), category)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(
             f"{annotations}: expected COCO annotations with images, annotations and categories; "
             f"{type(error).__name__}: {error}"
         ) from error
-    there = tuple(sample for sample in samples if sample.path.is_file())
-    missing = tuple(sample.path for sample in samples if not sample.path.is_file())
+    found = [_is_file(sample.path) for sample in samples]
+    there = tuple(sample for sample, is_there in zip(samples, found, strict=True) if is_there)
+    missing = tuple(s.path for s, is_there in zip(samples, found, strict=True) if not is_there)
     if missing:
         _log.warning(
             "%s: %d of %d images are missing in %s, the first is %s",
@@ -82,6 +83,13 @@ def read_coco_boxes(
     if not there:
         raise InputError(f"{annotations}: expected images in {images_dir}, found none of them")
     return BoxDataset(there, missing)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is longer than any
+        return False
 
 
 def _samples(content: dict[str, Any], folder: Path, category: str) -> list[BoxSample]:
@@ -100,8 +108,9 @@ def _samples(content: dict[str, Any], folder: Path, category: str) -> list[BoxSa
         boxes = clip_boxes(xywh_to_xyxy([row["bbox"] for row in rows]), size_hw)
         sound = (boxes[:, 2:] > boxes[:, :2]).all(1)
         path = image_path(folder, image["file_name"])
+        number = image_number(image["id"])
         samples.append(
-            BoxSample(int(image["id"]), path, size_hw, boxes[sound & ~crowd], boxes[sound & crowd])
+            BoxSample(number, path, size_hw, boxes[sound & ~crowd], boxes[sound & crowd])
         )
     return samples
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,9 +18,18 @@ def image_path(folder: Path, name: Any) -> Path:
     Raises:
         InputError: no relative name, or one that climbs out of the folder.
     """
-    if not isinstance(name, str) or not name or "\0" in name:
+    if not isinstance(name, str) or not name or "\0" in name or not _can_be_written(name):
         raise InputError(f"file_name: expected the name of an image, got {name!r}")
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts:
         raise InputError(f"file_name: expected a name within the folder of images, got {name!r}")
     return folder / path
+
+
+def _can_be_written(name: str) -> bool:
+    """Whether a file can be named so; half a surrogate pair out of JSON is no character."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -21,7 +21,7 @@ from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.rows import Rows, array
 from alphapose_ros.base.skeletons import HALPE136, HAND21, SKELETONS, Skeleton
 from alphapose_ros.data import wholebody
-from alphapose_ros.data.coco import image_fault, read_coco
+from alphapose_ros.data.coco import image_fault, image_number, read_coco
 from alphapose_ros.data.file_names import image_path
 
 Annotation = dict[str, Any]
@@ -142,7 +142,7 @@ def read_people(
 def image_entry(entry: Any, images_dir: Path) -> tuple[int, Path] | None:
     """Number and path of an image entry, None where it lacks one."""
     try:
-        return int(entry["id"]), image_path(images_dir, entry["file_name"])
+        return image_number(entry["id"]), image_path(images_dir, entry["file_name"])
     except (*_MALFORMED, InputError):
         return None
 

@@ -6,13 +6,12 @@ those whose writer was killed.
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from alphapose_ros.base.errors import SourceError, require
+from alphapose_ros.base.errors import AlphaPoseError, SourceError, require
 from alphapose_ros.io.bag_topics import BagTopic
 from alphapose_ros.io.closing import Closing
 from alphapose_ros.io.mcap_cut import CutMcapReader, is_cut
@@ -63,8 +62,6 @@ class BagReader(Closing):
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        # Libraries below report a damaged file in many ways; these are all of them.
-        self._broken = _errors_of_reading()
         with self.damage_is_one_error("not a readable bag"):
             self._reader, self.cut = _open(self.path)
         reader = self._reader
@@ -79,7 +76,7 @@ class BagReader(Closing):
         """
         try:
             return self._reader.span_ns(topic)
-        except self._broken:
+        except Exception:  # noqa: BLE001 - whatever the code of others raises
             return self._reader.start_ns, self._reader.end_ns
 
     def messages(self, topics: Collection[str] = ()) -> Iterator[BagMessage]:
@@ -88,15 +85,16 @@ class BagReader(Closing):
         Raises:
             SourceError: the bag is damaged; messages before the damage were given.
         """
+        found = self._reader.messages(topics)
         count = 0
-        try:
-            for topic, stamp_ns, cdr in self._reader.messages(topics):
-                count += 1
-                yield BagMessage(topic.name, topic.msgtype, stamp_ns, cdr)
-        except self._broken as error:
-            raise SourceError(
-                f"{self.path}: damaged after {count} messages ({_reason(error)})"
-            ) from error
+        while True:
+            with self.damage_is_one_error(f"damaged after {count} messages"):
+                each = next(found, None)
+            if each is None:
+                return
+            topic, stamp_ns, cdr = each
+            count += 1
+            yield BagMessage(topic.name, topic.msgtype, stamp_ns, cdr)
 
     def deserialize(self, message: BagMessage) -> Any:
         """The message as an object of ``rosbags``.
@@ -113,10 +111,16 @@ class BagReader(Closing):
 
     @contextmanager
     def damage_is_one_error(self, what: str) -> Iterator[None]:
-        """Whatever a library raises on damage is a SourceError that says ``what``."""
+        """Whatever a library raises on damage is a SourceError that says ``what``.
+
+        Each has errors of its own (SQLite's, a compression's), and a damaged size may ask for
+        more memory than there is.
+        """
         try:
             yield
-        except self._broken as error:
+        except AlphaPoseError:
+            raise
+        except Exception as error:
             raise SourceError(f"{self.path}: {what} ({_reason(error)})") from error
 
 
@@ -246,17 +250,6 @@ def _only_file(folder: Path) -> Path | None:
 
 def _rosbags() -> Any:
     return require("rosbags.highlevel", needed_for="reading bags", install=INSTALL_ROSBAGS)
-
-
-def _errors_of_reading() -> tuple[type[Exception], ...]:
-    highlevel = _rosbags()
-    from rosbags.rosbag2 import ReaderError
-    from rosbags.serde import SerdeError
-
-    return (
-        highlevel.AnyReaderError, ReaderError, SerdeError, OSError, ValueError, KeyError,
-        IndexError, AssertionError, EOFError, OverflowError, TypeError, struct.error,
-    )  # fmt: skip
 
 
 def _reason(error: Exception) -> str:

@@ -104,21 +104,24 @@ class CutMcapReader:
 
 def _opened(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     """Opcode and body of each whole record, inside chunks too, up to the first broken one."""
-    while True:
-        prefix = file.read(PREFIX.size)
-        if len(prefix) < PREFIX.size:
-            return
+    for opcode, body, whole in _records(file):
+        if opcode == CHUNK:
+            inside = _inside(body, whole=whole)
+            if inside is None:
+                return
+            yield from ((o, b) for o, b, complete in _records(io.BytesIO(inside)) if complete)
+        elif whole:
+            yield opcode, body
+
+
+def _records(file: IO[bytes]) -> Iterator[tuple[int, bytes, bool]]:
+    """Opcode and body of each record, and whether the body is whole; the last may be cut off."""
+    while len(prefix := file.read(PREFIX.size)) == PREFIX.size:
         opcode, length = PREFIX.unpack(prefix)
         if opcode == DATA_END or length > _MOST_BYTES:
             return
         body = file.read(length)
-        if opcode == CHUNK:
-            inside = _inside(body, whole=len(body) == length)
-            if inside is None:
-                return
-            yield from _opened(io.BytesIO(inside))
-        elif len(body) == length:
-            yield opcode, body
+        yield opcode, body, len(body) == length
         if len(body) < length:
             return
 
@@ -143,6 +146,7 @@ def _inside(chunk: bytes, *, whole: bool) -> bytes | None:
 
 
 def _decompressed(kind: str, data: bytes, size: int) -> bytes | None:
+    """Bytes of this ``size``, or None: damaged, of another size, or nothing here can read them."""
     if size > _MOST_BYTES:
         return None
     for name in _MODULES.get(kind, ()):
@@ -152,11 +156,19 @@ def _decompressed(kind: str, data: bytes, size: int) -> bytes | None:
             continue
         error = getattr(module, "ZstdError", RuntimeError)  # lz4's own
         try:
-            found: bytes = module.decompress(data)
+            found = _unpacked(module, data, size + 1)
         except error:
             return None
         return found if len(found) == size else None
     return None
+
+
+def _unpacked(module: Any, data: bytes, most: int) -> bytes:
+    """At most ``most`` bytes, whatever the data would become."""
+    if module.__name__ == "zstandard":
+        return bytes(module.ZstdDecompressor().stream_reader(data).read(most))
+    make = getattr(module, "ZstdDecompressor", None) or module.LZ4FrameDecompressor
+    return bytes(make().decompress(data, max_length=most))
 
 
 def _topic(body: bytes, schemas: dict[int, str]) -> BagTopic:

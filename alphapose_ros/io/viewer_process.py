@@ -176,7 +176,10 @@ def _silence(program: Path, settings: Mapping[str, str]) -> None:
 
 
 def _names(host: str) -> tuple[str, ...]:
-    """Under which the page is called; pages of other hosts shall not read what is shown."""
+    """Under which the page is called; pages of other hosts shall not read what is shown.
+
+    Those that let their name mean this machine still can: the viewer looks at no Host.
+    """
     if host in _EVERYWHERE:
         return ("*",)  # nobody knows what this machine is called elsewhere
     return (_in_url(host), "localhost") if host == LOOPBACK else (_in_url(host),)

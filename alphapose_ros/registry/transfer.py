@@ -25,6 +25,8 @@ from alphapose_ros.base.errors import ConfigError, WeightsError
 Progress = Callable[[int, int], object]  # bytes that are here, bytes of the whole or 0
 
 _BLOCK = 1 << 16
+_MOST_BYTES = 4 << 30  # of what nobody knows the size of; the largest known file has a tenth of it
+_DIGITS = 18  # of a size in bytes; Python reads no number of thousands
 _WEB_PAGE = (b"<!doctype html", b"<html")
 
 
@@ -165,7 +167,7 @@ def _open(job: Transfer, headers: dict[str, str]) -> http.client.HTTPResponse | 
         problem = f"the server answers {error.code} {error.reason}"
     except urllib.error.URLError as error:
         problem = f"cannot be reached ({error.reason})"
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:  # sent to no address
         problem = f"cannot be reached ({error or type(error).__name__})"
     problem = " ".join(problem.split())  # Python's own word on endless redirections has lines
     by_hand = f" (in a browser: {job.web_page})" if job.web_page else ""
@@ -182,13 +184,18 @@ def _receive(
     on_progress: Progress,
 ) -> None:
     done, total = extent
+    most = job.size_bytes or total or _MOST_BYTES
     with job.partial.open("ab" if done else "wb") as file:
         while block := _read(response, done, total):
             if done == 0 and block.lstrip().lower().startswith(_WEB_PAGE):
                 discard(job)
                 raise _refused_page(job)
-            file.write(block)
             done += len(block)
+            if done > most:
+                discard(job)
+                known = "" if job.size_bytes else "at most "
+                raise WeightsError(f"{job.address}: expected {known}{most} bytes, got more")
+            file.write(block)
             on_progress(done, total)
     if done < total:
         raise _CutError(f"the connection was cut after {done} of {total} bytes")
@@ -209,8 +216,10 @@ def _kept(job: Transfer) -> tuple[str, int]:
     """Version and length of a start that can be continued, else nothing."""
     if not (job.partial.is_file() and job.origin.is_file()):
         return "", 0
-    address, version, *_ = [*job.origin.read_text(encoding="utf-8").split("\n"), "", ""]
-    if address != job.address or not version:
+    note = job.origin.read_text(encoding="utf-8", errors="replace")
+    address, version, *_ = [*note.split("\n"), "", ""]
+    sendable = version.isascii() and version.isprintable()  # what no header takes is no version
+    if address != job.address or not version or not sendable:
         return "", 0
     return version, job.partial.stat().st_size
 
@@ -225,11 +234,13 @@ def _version(response: http.client.HTTPResponse) -> str:
 
 def _total(response: http.client.HTTPResponse, start: int) -> int:
     length = response.headers.get("Content-Length", "")
-    return start + int(length) if length.isdecimal() else 0
+    if not length.isdecimal():
+        return 0
+    return start + (int(length) if len(length) <= _DIGITS else 10**_DIGITS)
 
 
 def _begins_at(response: http.client.HTTPResponse, start: int) -> bool:
-    found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+    found = re.match(rf"bytes (\d{{1,{_DIGITS}}})-", response.headers.get("Content-Range", ""))
     return found is not None and int(found[1]) == start
 
 
