@@ -50,8 +50,13 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         try:
             return _from_int8(load_file(path))
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, *_DAMAGED) as error:
             raise WeightsError(f"{path}: not a usable safetensors file: {error}") from error
+    if path.suffix == ".onnx":
+        raise WeightsError(
+            f"{path}: expected a file of tensors, got an ONNX graph, which pose.weights and "
+            "detector.name: onnx take"
+        )
     content = load_checkpoint(path)
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):

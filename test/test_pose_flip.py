@@ -93,3 +93,22 @@ def test_a_flip_tested_network_decodes_the_average() -> None:
     expected = flip_average(lambda x: x[:, :2], crops, np.array([1, 0]))
     assert torch.equal(tested(crops)[0], expected)
     assert tested(torch.zeros((0, 3, 8, 6)))[1].shape == (0, 2)
+
+
+def test_the_average_is_decoded_in_single_precision() -> None:
+    """Whatever the network runs in: sums over half-precision maps move joints."""
+    seen: list[torch.dtype] = []
+
+    class Decoded(torch.nn.Module):
+        def maps(self, crops: Tensor) -> Tensor:
+            return torch.nn.functional.conv2d(crops, torch.ones(17, 3, 1, 1))
+
+        def decode(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+            product = maps.flatten(2) @ torch.ones(maps[0, 0].numel(), 2)
+            seen.extend((maps.dtype, product.dtype))
+            return product, product[..., 0]
+
+    network = FlipTested(Decoded(), COCO17.flip_permutation)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        network(torch.rand(2, 3, 8, 6))
+    assert seen == [torch.float32, torch.float32]

@@ -75,6 +75,15 @@ def test_int8_is_off_by_half_a_step_of_its_group(tmp_path: Path) -> None:
     assert stored["conv"].flatten(1).abs().amax(1).tolist() == [127] * 5
 
 
+@pytest.mark.parametrize("shape", [(4,), (4, 3), (3, 1), (4, 0), ()], ids=str)
+def test_int8_whose_scales_do_not_fit_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    values = torch.ones(4, 8, dtype=torch.int8) if shape else torch.tensor(1, dtype=torch.int8)
+    save_tensors({"a": values, "a.scale": torch.ones(shape or (1, 1))}, tmp_path / "a.safetensors")
+    with pytest.raises(WeightsError, match=r"a\.safetensors: not a usable safetensors") as caught:
+        load_tensors(tmp_path / "a.safetensors")
+    assert "\n" not in str(caught.value)
+
+
 def test_tensors_that_are_views_are_written_whole(tmp_path: Path) -> None:
     turned = torch.randn(4, 6).T
     save_tensors({"turned": turned}, tmp_path / "w.safetensors")

@@ -16,6 +16,7 @@ from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.detection.select import best_candidates, select_people
 from alphapose_ros.detection.torchvision import require_torchvision
 from alphapose_ros.imaging import ImageBatch
+from alphapose_ros.models.state import check_fit
 from alphapose_ros.runtime.batching import CAMERAS, BatchLimit
 
 PERSON = 0  # class of people, in networks of one class and of COCO's 90
@@ -138,8 +139,9 @@ def build_efficientdet(
     )
     if state is not None:
         try:
+            check_fit(model.state_dict(), state)
             model.load_state_dict(dict(state))
-        except RuntimeError as error:
+        except (RuntimeError, WeightsError) as error:
             raise WeightsError(f"expected the tensors of {config.name}: {error}") from error
     boxes: Tensor = anchors_of(model.config).get_buffer("boxes")
     return EfficientDetNetwork(model, boxes, model.config.image_size[0]).eval()

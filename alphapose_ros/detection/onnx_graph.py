@@ -150,9 +150,10 @@ class DetectorGraph:
         if not alone:
             most = {"B": self.batch, "C": 3, "H": self.input_hw[0], "W": self.input_hw[1]}
             limit = tuple(most[axis] for axis in self._input.axes)
-            self._run = open_graph(
-                path, chosen, limits={model.inputs[0].name: SizeRange.batches(limit)}
-            )
+            limits = {model.inputs[0].name: SizeRange.batches(limit)}
+            if self._size_dtype is not None:
+                limits[model.inputs[1].name] = SizeRange.batches((self.batch, 2))
+            self._run = open_graph(path, chosen, limits=limits)
 
     def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
         """Run once, on at most ``batch`` images."""

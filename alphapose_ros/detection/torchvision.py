@@ -18,6 +18,7 @@ from alphapose_ros.base.records import Detections
 from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.detection.select import best_candidates, select_people
 from alphapose_ros.imaging import ImageBatch
+from alphapose_ros.models.state import check_fit
 
 PERSON = 1  # torchvision counts COCO's categories from 1, 0 is the background
 COCO_CLASSES = 91
@@ -80,8 +81,9 @@ def build_torchvision(config: DetectorConfig, state: Mapping[str, Tensor] | None
     )
     if state is not None:
         try:
+            check_fit(model.state_dict(), state)
             model.load_state_dict(dict(state))
-        except RuntimeError as error:
+        except (RuntimeError, WeightsError) as error:
             raise WeightsError(f"expected the tensors of {config.name}: {error}") from error
         if config.name in _WITHOUT_EPS and not any("num_batches" in name for name in state):
             _remove_eps(model)

@@ -44,6 +44,21 @@ def fitted(build: Callable[[], Network], state: State) -> Network:
     with torch.device("meta"):
         network = build()
     own = network.state_dict()
+    check_fit(own, state)
+    counters = {k: torch.zeros(v.shape, dtype=v.dtype) for k, v in own.items() if k not in state}
+    # Copied rather than assigned: that converts half precision, needs no torch of 2.1, and leaves
+    # no parameter that is a window on the file.
+    _allocate(network)
+    network.load_state_dict({**state, **counters})
+    return network.eval()
+
+
+def check_fit(own: State, state: State) -> None:
+    """Refuse a ``state`` that does not fit a network whose own is ``own``.
+
+    Raises:
+        WeightsError: keys are missing or left over, or shapes differ; the first of each are named.
+    """
     missing = [key for key in own if key not in state and not key.endswith(_COUNTER)]
     problems = [
         _listed("missing", map(repr, missing)),
@@ -52,12 +67,6 @@ def fitted(build: Callable[[], Network], state: State) -> Network:
     ]
     if any(problems):
         raise WeightsError("does not fit its network: " + "; ".join(filter(None, problems)))
-    counters = {k: torch.zeros(v.shape, dtype=v.dtype) for k, v in own.items() if k not in state}
-    # Copied rather than assigned: that converts half precision, needs no torch of 2.1, and leaves
-    # no parameter that is a window on the file.
-    _allocate(network)
-    network.load_state_dict({**state, **counters})
-    return network.eval()
 
 
 def _allocate(network: nn.Module) -> None:

@@ -47,6 +47,8 @@ class CombinedDecoder(nn.Module):
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Each part by its own decoder, in the order of the joints."""
-        near, near_scores = self.heatmap(maps[:, : self.first])
+        # Not a slice, which OpenVINO takes away before the graph's gathering and then refuses.
+        first = maps.index_select(1, torch.arange(self.first, device=maps.device))
+        near, near_scores = self.heatmap(first)
         far, far_scores = self.sikr(maps[:, self.first :])
         return torch.cat([near, far], 1), torch.cat([near_scores, far_scores], 1)

@@ -77,4 +77,6 @@ class FlipTested(nn.Module):
         """What ``decode`` gives of the averaged maps."""
         maps: Callable[[Tensor], Tensor] = self.decoded.maps  # type: ignore[assignment]
         decode: Callable[[Tensor], tuple[Tensor, ...]] = self.decoded.decode  # type: ignore[assignment]
-        return decode(flip_average(maps, crops, self.permutation))
+        averaged = flip_average(maps, crops, self.permutation)
+        with torch.autocast(averaged.device.type, enabled=False):  # sums over maps need all bits
+            return decode(averaged.float())

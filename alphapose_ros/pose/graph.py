@@ -55,8 +55,12 @@ class PoseGraph:
         reader = replace(chosen, name="onnxruntime", device="cpu")
         model = OnnxModel(path, chosen if alone else reader)
         self.name = model.name
-        self.batch, self.input_hw = _input(model, input_hw)
         self.about = _about(model)
+        if self.about.get("task", "pose") != "pose":
+            raise WeightsError(
+                f"{self.name}: expected a pose network, this file is for {self.about['task']}"
+            )
+        self.batch, self.input_hw = _input(model, input_hw)
         self.names = tuple(value.name for value in model.outputs)
         self._dtype = model.inputs[0].dtype
         self.shapes = self._shapes(model)

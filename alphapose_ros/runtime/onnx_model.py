@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import glob
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +90,7 @@ class OnnxModel:
         session_options.log_severity_level = 3  # errors alone: they are raised as well
         self._errors = _errors_of(runtime)
         source = model if isinstance(model, bytes) else str(model)
-        providers = _providers(runtime, options, limits or {})
+        providers = _providers(runtime, model, options, limits or {})
         try:
             self._session = runtime.InferenceSession(source, session_options, providers=providers)
         except self._errors as error:
@@ -163,7 +165,10 @@ def _value(model: str, value: Any) -> GraphValue:
 
 
 def _providers(
-    runtime: Any, options: RuntimeOptions, limits: Mapping[str, SizeRange]
+    runtime: Any,
+    model: str | Path | bytes,
+    options: RuntimeOptions,
+    limits: Mapping[str, SizeRange],
 ) -> list[Any]:
     if torch.device(options.device).type != "cuda":
         return ["CPUExecutionProvider"]
@@ -173,7 +178,7 @@ def _providers(
         "CPUExecutionProvider",  # for the few operators that the others lack
     ]
     if options.name == "tensorrt":
-        wanted.insert(0, ("TensorrtExecutionProvider", _tensorrt(options, index, limits)))
+        wanted.insert(0, ("TensorrtExecutionProvider", _tensorrt(model, options, index, limits)))
     name = wanted[0][0]
     if name not in runtime.get_available_providers():
         raise ConfigError(
@@ -184,10 +189,17 @@ def _providers(
 
 
 def _tensorrt(
-    options: RuntimeOptions, index: int, limits: Mapping[str, SizeRange]
+    model: str | Path | bytes,
+    options: RuntimeOptions,
+    index: int,
+    limits: Mapping[str, SizeRange],
 ) -> dict[str, Any]:
-    """Engines are planned once, which takes minutes, and kept in the cache folder."""
-    engines = cache_dir() / "tensorrt"
+    """Engines are planned once, which takes minutes, and kept in the cache folder.
+
+    Each model has a folder of its own there: ONNX Runtime names an engine by the graph's inputs
+    and outputs, which other weights have as well.
+    """
+    engines = cache_dir() / "tensorrt" / _digest(model)
     engines.mkdir(parents=True, exist_ok=True)
     found: dict[str, Any] = {
         "device_id": index,
@@ -200,3 +212,15 @@ def _tensorrt(
         sizes = {name: "x".join(map(str, getattr(size, which))) for name, size in limits.items()}
         found[f"trt_profile_{key}_shapes"] = ",".join(f"{n}:{size}" for n, size in sizes.items())
     return found
+
+
+def _digest(model: str | Path | bytes) -> str:
+    """Of a graph, with the weights that lie in files beside its own and begin with its name."""
+    digest = hashlib.sha256()
+    if isinstance(model, bytes):
+        digest.update(model)
+    else:
+        path = Path(model)
+        for each in sorted(path.parent.glob(f"{glob.escape(path.name)}*")):
+            digest.update(each.read_bytes())
+    return digest.hexdigest()[:16]

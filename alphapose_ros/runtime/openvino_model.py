@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ class OpenVinoModel:
         except RuntimeError as error:
             raise WeightsError(f"{self.name}: not usable by OpenVINO: {error}") from error
         self._request = self._compiled.create_infer_request()
+        self._lock = threading.Lock()  # a request has one memory for its answers
 
     def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Run once; the tensors are the graph's inputs in its order.
@@ -59,13 +61,15 @@ class OpenVinoModel:
             InputError: another number of tensors, or shapes that the graph does not take.
         """
         given = [np.ascontiguousarray(tensor.detach().cpu().numpy()) for tensor in tensors]
-        try:
-            found = self._request.infer(given, share_inputs=True)
-        except RuntimeError as error:
-            shapes = [array.shape for array in given]
-            raise InputError(f"{self.name}: cannot run on {shapes}: {error}") from error
-        # Copied: the next call writes into the same memory.
-        return tuple(torch.from_numpy(np.array(found[port])) for port in self._compiled.outputs)
+        with self._lock:
+            try:
+                found = self._request.infer(given, share_inputs=True)
+            except RuntimeError as error:
+                shapes = [array.shape for array in given]
+                raise InputError(f"{self.name}: cannot run on {shapes}: {error}") from error
+            # Copied: the next call writes into the same memory.
+            outputs = [np.array(found[port]) for port in self._compiled.outputs]
+        return tuple(torch.from_numpy(each) for each in outputs)
 
 
 @functools.cache

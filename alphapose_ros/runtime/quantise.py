@@ -13,7 +13,7 @@ from torch import Tensor
 from alphapose_ros.base.errors import InputError, require
 
 _INSTALL = "pip install onnxruntime onnx"
-# The networks' own layers. Decoding (sums and maxima over maps) stays in float32.
+# The networks' own layers. Decoding (what comes behind the last convolutions) stays in float32.
 _LAYERS = ["Conv", "Add", "MaxPool", "Concat"]
 
 
@@ -45,7 +45,7 @@ def quantise(graph: bytes, inputs: Iterable[Tensor]) -> bytes:
                 _reader(quantization, name, given),
                 quant_format=quantization.QuantFormat.QDQ,
                 op_types_to_quantize=_LAYERS,
-                nodes_to_exclude=_depthwise(onnx, prepared),
+                nodes_to_exclude=_floats(list(onnx.load(str(prepared)).graph.node)),
                 calibrate_method=quantization.CalibrationMethod.Percentile,
                 per_channel=True,
                 activation_type=quantization.QuantType.QUInt8,
@@ -62,14 +62,23 @@ def quantise(graph: bytes, inputs: Iterable[Tensor]) -> bytes:
         return made.read_bytes()
 
 
-def _depthwise(onnx: Any, path: Path) -> list[str]:
-    """Convolutions of single channels: little time, and most of the error that 8 bits make."""
-    return [
-        node.name
-        for node in onnx.load(str(path)).graph.node
-        if node.op_type == "Conv"
-        and any(entry.name == "group" and entry.i > 1 for entry in node.attribute)
-    ]
+def _floats(nodes: Sequence[Any]) -> list[str]:
+    """Names of the nodes that stay in float32.
+
+    They are convolutions of single channels, which take little time and make most of the error of
+    8 bits, and whatever no convolution comes behind: the decoding, whose steps would be pixels.
+    """
+    read: set[str] = set()  # by some convolution, at once or later
+    out = []
+    for node in reversed(nodes):
+        is_convolution = node.op_type == "Conv"
+        if is_convolution or read.intersection(node.output):
+            read.update(node.input)
+        else:
+            out.append(node.name)
+        if is_convolution and any(e.name == "group" and e.i > 1 for e in node.attribute):
+            out.append(node.name)
+    return out
 
 
 def _reader(quantization: Any, name: str, inputs: Sequence[Tensor]) -> Any:
