@@ -53,3 +53,9 @@ def test_nobody_and_nan() -> None:
 def test_what_is_no_rotation_is_refused(bad) -> None:
     with pytest.raises(InputError, match="unit quaternion"):
         RigidTransform.from_quaternion(bad, [0, 0, 0])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_transform_to_nowhere_is_refused(bad):
+    with pytest.raises(InputError, match="finite m"):
+        RigidTransform.from_quaternion([0, 0, 0, 1], [0, bad, 0])

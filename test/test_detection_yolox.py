@@ -175,3 +175,17 @@ def test_nobody_where_nobody_is(name):
     )
     found = create_detector(DetectorConfig(score_threshold=0.3))(ImageBatch.upload([image]))
     assert len(found[0]) == 0
+
+
+def test_people_are_coco_s_first_class_and_thresholds_change_live():
+    def network(images):
+        boxes = torch.tensor([[10.0, 10, 60, 90], [100, 10, 160, 90]]).expand(len(images), 2, 4)
+        scores = torch.zeros(len(images), 2, 80)
+        scores[:, 0, 0], scores[:, 1, 79] = 0.7, 0.95  # a person, a toothbrush
+        return boxes, scores
+
+    detector = YOLOXDetector(network, DetectorConfig(score_threshold=0.5))
+    batch = ImageBatch.upload([np.zeros((416, 416, 3), np.uint8)])
+    np.testing.assert_allclose(detector(batch)[0].boxes, [[10, 10, 60, 90]], atol=1e-3)
+    detector.reconfigure(DetectorConfig(score_threshold=0.8))
+    assert len(detector(batch)[0]) == 0

@@ -320,3 +320,9 @@ def test_oks_is_that_of_the_formula() -> None:
     )  # fmt: skip
     mean = np.mean(np.diag(pairs))
     assert measure(found)["oks"] == pytest.approx(mean, abs=1e-5)
+
+
+def test_an_interval_is_of_95_percent():
+    values = np.random.default_rng(0).normal(size=400)
+    low, high = bootstrap(lambda rows: float(values[rows].mean()), 400, repeats=4000)
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.05)

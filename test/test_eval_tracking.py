@@ -526,3 +526,9 @@ def test_folders_of_sequences(tmp_path: Path) -> None:
 def test_frames_without_anybody_say_nothing() -> None:
     frames = matched_frames(TrackSequence("x", rows((7, 1, 1)), rows((2, 1, 1))), box_similarity)
     assert [(len(f.truth), len(f.results)) for f in frames] == [(0, 1), (1, 0)]
+
+
+def test_who_is_found_late_is_no_fragment():
+    truth = rows(*((t, 1, 1) for t in range(10)))
+    got = judged(truth, rows(*((t, 7, 1) for t in range(4, 10))))
+    assert (got["fragmentations"], got["misses"], got["switches"]) == (0, 4, 0)

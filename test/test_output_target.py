@@ -289,3 +289,11 @@ def test_an_unknown_heading_is_the_identity_and_an_unknown_place_is_none() -> No
         assert make(people, where, 1, CLASSES) is None
         assert make(people, where, None, CLASSES) is None
         assert make(people, None, 0, CLASSES) is None
+
+
+def test_the_largest_box_is_nearest_wherever_it_lies():
+    selector = TargetSelector("nearest")
+    at = result(0, [1, 2])
+    boxes = np.array([[0, 0, 60, 120], [500, 300, 540, 380]], np.float32)
+    poses = replace(at.tracks.poses, boxes=boxes)
+    assert chosen(selector, replace(at, tracks=replace(at.tracks, poses=poses))) == 1

@@ -88,3 +88,11 @@ def test_joints_that_nothing_taught_have_no_score(build: Callable[..., nn.Module
 def test_other_sets_have_no_combined_models() -> None:
     with pytest.raises(ConfigError, match="expected 68, 133 or 136 joints, got 17"):
         CombinedDecoder(17)
+
+
+def test_a_dark_step_never_leaves_its_cell_by_more_than_one():
+    maps = torch.rand(20, 17, 64, 48, generator=torch.Generator().manual_seed(0))
+    points, _ = decode_dark(maps)
+    place = maps.flatten(2).argmax(-1)
+    cell = torch.stack([place % 48, place // 48], -1)
+    assert (points - cell).abs().max() <= 1

@@ -105,7 +105,8 @@ def test_no_room_for_the_recording(tmp_path: Path) -> None:
     count_images = pytest.importorskip("viewer_recordings").count_images
     source, rrd = noise_bag(tmp_path / "n.mcap", COUNT), tmp_path / "o.rrd"
     rrd.write_text("of before")
-    code, out, err = finish(["run", source, "--rrd", rrd], file_bytes=4_000_000, delay_s=0.02)
+    # The SDK writes some four megabytes at a time: the second time is too much.
+    code, out, err = finish(["run", source, "--rrd", rrd], file_bytes=6_000_000, delay_s=0.02)
     assert code == 1, err
     refused(err, rrd)
     assert rrd.read_text() == "of before"

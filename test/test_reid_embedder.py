@@ -21,7 +21,7 @@ from alphapose_ros.models.osnet import OSNet
 from alphapose_ros.models.reid import GUIDANCE, ReidNet, unpacked_guidance
 from alphapose_ros.reid.config import ReidConfig
 from alphapose_ros.reid.embedder import Embedder, ReidNetwork, points_in_crops
-from alphapose_ros.reid.factory import create_embedder, load_reid
+from alphapose_ros.reid.factory import Normalised, create_embedder, load_reid
 from alphapose_ros.reid.render import GuidanceRenderer
 from alphapose_ros.weights import save_tensors
 
@@ -277,3 +277,23 @@ def test_the_pipeline_gives_what_people_look_like_to_the_tracker(
     assert given[0] is not None
     assert given[0].embeddings.shape == (0, 8)
     assert given[1] is None
+
+
+def test_a_crowd_in_several_calls_is_guided_as_in_one():
+    places = [(10 + 30 * k, 10, 35 + 30 * k, 70) for k in range(5)]
+    batch = ImageBatch.upload([painted(dict.fromkeys(places, (255, 0, 0)))])
+    crowd = people(places)
+    crowd = replace(crowd, scores=crowd.scores * np.linspace(1, 0.2, 5, dtype=np.float32)[:, None])
+    whole, parts = Colour(), Colour()
+    embedder(whole, max_batch=8)(batch, [crowd])
+    embedder(parts, max_batch=2)(batch, [crowd])
+    assert [len(each) for each in parts.seen] == [2, 2, 1]
+    torch.testing.assert_close(torch.cat(parts.seen), whole.seen[0])
+    height = unpacked_guidance(whole.seen[0])[:, 0].amax((1, 2))
+    assert (height.diff() < -0.05).all()  # everybody's own maps, not the first ones' again
+
+
+def test_osnet_sees_imagenets_normalisation():
+    crops = torch.tensor([124.0, 116.0, 104.0]).view(1, 3, 1, 1).expand(1, 3, 4, 2)
+    out = Normalised(torch.nn.Identity())(crops)
+    assert out.abs().max() < 0.02  # ImageNet's mean colour

@@ -216,3 +216,23 @@ def test_motions_that_no_camera_makes_are_refused(motion, message):
         checked(motion)
     with pytest.raises(InputError, match=message):
         make_tracker().update(scene([]), 1, motion=motion)
+
+
+def test_smoothed_joints_of_a_standing_person_follow_the_camera():
+    plain, smooth = make_tracker(), make_tracker(smoothing=True)
+    shape, motion = figure(1), np.array([[1, 0, 12], [0, 1, 0]], float)
+    for i in range(12):
+        poses = scene([(shape, 100 + 12 * i, 240, 200)])
+        camera = motion if i else None
+        a, b = (t.update(poses, stamp(i / 10), None, camera) for t in (plain, smooth))
+    np.testing.assert_allclose(b.poses.keypoints, a.poses.keypoints, atol=0.5)
+
+
+def test_a_lost_persons_pose_is_expected_where_the_camera_now_sees_it():
+    tracker = make_tracker(publish_lost_s=1.0)
+    shape, motion = figure(1), np.array([[1, 0, 60], [0, 1, 0]], float)
+    for i in range(10):
+        tracker.update(scene([(shape, 200, 240, 200)]), stamp(i / 10))
+    before = scene([(shape, 260, 240, 200)])
+    tracks = tracker.update(scene([]), stamp(1.0), None, motion)
+    np.testing.assert_allclose(tracks.poses.keypoints, before.keypoints, atol=3)

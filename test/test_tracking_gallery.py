@@ -14,6 +14,7 @@ from alphapose_ros.tracking.config import TrackerConfig
 from alphapose_ros.tracking.costs import crowding
 from alphapose_ros.tracking.gallery import Gallery
 from alphapose_ros.tracking.look import EXEMPLARS, Look
+from alphapose_ros.tracking.tracklet import Tracklet
 
 FRONT, REAR = object(), object()
 CONFIG = TrackerConfig(gallery_s=60.0, max_lost_s=1.0)
@@ -287,3 +288,46 @@ def test_crowding_is_the_share_that_another_covers():
 def test_impossible_parameters_are_refused(change):
     with pytest.raises(ConfigError, match=f"tracker.{next(iter(change))}: expected"):
         TrackerConfig(**change)
+
+
+def test_a_stranger_in_somebodys_place_does_not_teach_the_look():
+    mine, theirs = clothes(2).astype("f4")
+    config = TrackerConfig()
+    person = Tracklet(
+        1,
+        0,
+        0,
+        np.zeros(4, "f4"),
+        np.zeros((17, 2), "f4"),
+        np.ones(17, "f4"),
+        identity=1,
+        confidence=1.0,
+    )
+    for k in range(3):
+        person.seen_ns = k * 10**9
+        person.remember(mine, 1.0, 1.0, config)
+    known = person.look.exemplars.copy()
+    before = person.confidence
+    person.seen_ns = 10 * 10**9
+    person.remember(theirs, 1.0, 1.0, config)
+    np.testing.assert_array_equal(person.look.exemplars, known)
+    assert person.confidence < before
+    for k in range(11, 16):
+        person.seen_ns = k * 10**9
+        person.remember(theirs, 1.0, 1.0, config)
+    assert person.confidence < 0.5
+    assert person.look.exemplars.shape == known.shape
+
+
+def test_who_hides_behind_another_teaches_no_look():
+    mine, theirs = clothes(2).astype("f4")
+    config = TrackerConfig()
+    person = Tracklet(1, 0, 0, np.zeros(4, "f4"), np.zeros((17, 2), "f4"), np.ones(17, "f4"))
+    person.remember(mine, 1.0, 1.0, config)
+    mean, exemplars = person.look.mean.copy(), person.look.exemplars.copy()
+    person.seen_ns = 10**9
+    person.remember(theirs, 1.0, 0.0, config)  # wholly covered by somebody else
+    np.testing.assert_array_equal(person.look.mean, mean)
+    person.seen_ns = 2 * 10**9
+    person.remember(theirs, 1.0, 0.5, config)  # half covered: 0.25, not clear enough
+    np.testing.assert_array_equal(person.look.exemplars, exemplars)
