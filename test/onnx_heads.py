@@ -156,7 +156,7 @@ def write(onnx: Any, path: Path, head: Head, how: Written | None = None) -> Path
         results.append(make.make_tensor_value_info(name, kind, shape))
     inputs = [make.make_tensor_value_info("images", getattr(types, how.kind), how.shape)]
     if how.asks_size:
-        inputs.append(make.make_tensor_value_info("size", types.INT64, (1, 2)))
+        inputs.append(make.make_tensor_value_info("size", types.INT64, (how.shape[0], 2)))
     graph = make.make_graph(nodes, "detector", inputs, results, constants)
     model = make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=8)
     make.set_model_props(model, how.metadata)

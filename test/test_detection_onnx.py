@@ -40,9 +40,10 @@ from alphapose_ros.base.errors import InputError
 from alphapose_ros.detection.config import ONNX_FORMATS, DetectorConfig
 from alphapose_ros.detection.onnx import OnnxDetector
 from alphapose_ros.detection.onnx_formats import FORMS
+from alphapose_ros.detection.onnx_graph import DetectorGraph
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.runtime.config import RuntimeOptions
-from alphapose_ros.runtime.onnx_model import OnnxModel
+from alphapose_ros.runtime.onnx_model import OnnxModel, SizeRange
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -262,6 +263,32 @@ def test_a_graph_that_asks_for_the_images_size(onnx: Any, tmp_path: Path) -> Non
     how = Written((1, 3, 320, 480), asks_size=True)
     detector = OnnxDetector(write(onnx, tmp_path / "a.onnx", head, how), CONFIG)
     assert_people(found_in(detector, picture(640, 960))[0], PEOPLE, 0.5)
+
+
+def test_every_open_input_has_sizes_to_plan_for(
+    onnx: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorRT wants them of all such inputs or of none; here it is looked at what it gets."""
+    path = write(
+        onnx, tmp_path / "a.onnx", boxes_head(), Written(("N", 3, "H", "W"), asks_size=True)
+    )
+    planned: dict[str, SizeRange] = {}
+
+    def opened(path: Path, options: RuntimeOptions, limits: dict[str, SizeRange]) -> OnnxModel:
+        planned.update(limits)
+        return OnnxModel(path)
+
+    monkeypatch.setattr("alphapose_ros.detection.onnx_graph.open_graph", opened)
+    options = RuntimeOptions("tensorrt", device="cuda")
+    graph = DetectorGraph(path, options, (320, 480))
+    still_open = {value.name for value in OnnxModel(path).inputs if None in value.shape}
+    assert planned.keys() == still_open == {"images", "size"}
+    most = graph.batch
+    assert most > 1
+    assert planned["images"] == SizeRange.batches((most, 3, 320, 480))
+    assert planned["size"] == SizeRange.batches((most, 2))
+    (boxes,) = (found for found in graph(torch.zeros(1, 3, 320, 480)) if found.shape[-1] == 4)
+    assert boxes[0].max() > 480  # scaled by the size that was given beside the images
 
 
 @pytest.mark.parametrize("form", HEADS)

@@ -329,7 +329,7 @@ def test_all_that_does_not_fit_is_named() -> None:
         fitted(tiny, state)
     assert str(caught.value) == (
         "does not fit its network: missing: '1.running_var'; unexpected: 'extra.0', 'extra.1', "
-        "'extra.2', 'extra.3', 'extra.4' and 2 more; not as expected: '0.weight' is (4, 3, 5, 5) "
+        "'extra.2' and 4 more; not as expected: '0.weight' is (4, 3, 5, 5) "
         "in place of (4, 3, 3, 3), '2.weight' is torch.int8 in place of floating point"
     )
 
@@ -342,8 +342,8 @@ def test_a_lost_part_is_counted(tmp_path: Path) -> None:
         load_checkpoint(written(state, tmp_path / "x.pth"))
     message = str(caught.value)
     assert message.startswith(f"{tmp_path / 'x.pth'}: does not fit its network: missing: ")
-    assert ", ".join(map(repr, lost[:5])) in message
-    assert message.endswith(f" and {len(lost) - 5} more")
+    assert ", ".join(map(repr, lost[:3])) in message
+    assert message.endswith(f" and {len(lost) - 3} more")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,13 @@ import pytest
 import torch
 
 from alphapose_ros.base.errors import WeightsError
+from alphapose_ros.detection.config import DetectorConfig
+from alphapose_ros.detection.factory import create_detector
+from alphapose_ros.models.export import GraphNames, onnx_bytes, with_metadata
+from alphapose_ros.pose.config import PoseConfig
+from alphapose_ros.pose.factory import create_estimator
+from alphapose_ros.registry.bundled import DETECTOR_NANO, POSE_NANO
+from alphapose_ros.registry.store import resolve
 from alphapose_ros.weights import as_int8, load_tensors, save_tensors, sha256_of
 
 
@@ -147,6 +154,66 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
             load_tensors(tmp_path / name)
     with pytest.raises(WeightsError, match="there is none"):
         load_tensors(tmp_path)
+
+
+def of_kind(kind: str, folder: Path) -> Path:
+    """A sound file of another kind than is asked for."""
+    if kind in ("pose", "detector"):
+        return resolve({"pose": POSE_NANO, "detector": DETECTOR_NANO}[kind])
+    path = folder / kind
+    layer = torch.nn.Conv2d(3, 4, 1)
+    if kind == "layer.pth":
+        torch.save(
+            {f"a.layer.of.some.other.network.{k}.weight": torch.ones(1) for k in range(400)}, path
+        )
+    else:
+        pytest.importorskip("onnx", reason="ONNX NOT CHECKED: no onnx")
+        pytest.importorskip("onnxruntime", reason="ONNX NOT CHECKED: no onnxruntime")
+        names = GraphNames(("images",), ("boxes",), {"images": {0: "N", 2: "H", 3: "W"}})
+        graph = onnx_bytes(layer, torch.rand(1, 3, 64, 64), names)
+        path.write_bytes(with_metadata(graph, {"task": Path(kind).stem}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("option", "kind", "says"),
+    [
+        ("yolox", "pose", "expected the tensors of a YOLOX"),
+        ("yolox", "layer.pth", "expected the tensors of a YOLOX"),
+        ("yolox", "detection.onnx", r"got an ONNX graph.*detector\.name: onnx"),
+        ("fasterrcnn_resnet50", "detector", "of fasterrcnn_resnet50.*and [0-9]+ more"),
+        ("ssdlite320", "layer.pth", "of ssdlite320.*and [0-9]+ more"),
+        ("ssdlite320", "detection.onnx", r"got an ONNX graph.*detector\.name: onnx"),
+        ("efficientdet_d0", "detector", "of efficientdet_d0.*and [0-9]+ more"),
+        ("onnx", "pose.onnx", "expected a graph of a detector"),
+        ("onnx", "detector", "not a usable ONNX file"),
+        ("pose", "detector", "looks like a YOLOX detector"),
+        ("pose", "layer.pth", "expected"),
+        ("pose", "detection.onnx", "expected a pose network, this file is for detection"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_in_a_line_with_its_name(
+    tmp_path: Path, option: str, kind: str, says: str
+) -> None:
+    if option.startswith(("fasterrcnn", "ssd")):
+        pytest.importorskip("torchvision", reason="TORCHVISION'S DETECTORS NOT CHECKED")
+    if option.startswith("efficientdet"):
+        pytest.importorskip("effdet", reason="EFFICIENTDET NOT CHECKED: no effdet")
+    path = of_kind(kind, tmp_path)
+    weights = str(path)
+
+    def create():
+        if option == "pose":
+            return create_estimator(PoseConfig(weights=weights))
+        return create_detector(DetectorConfig(name=option, weights=weights))
+
+    with pytest.raises(WeightsError, match=says) as caught:
+        create()
+    text = str(caught.value)
+    assert text.startswith(f"{path}: ")
+    assert len(text.replace(str(path), path.name)) < 400
+    assert "\n" not in text
+    assert "run code" not in text
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])

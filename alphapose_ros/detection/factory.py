@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from alphapose_ros.base.errors import ConfigError, WeightsError
 from alphapose_ros.detection.config import (
@@ -32,6 +35,8 @@ from alphapose_ros.runtime.batching import CAMERAS
 from alphapose_ros.runtime.config import RuntimeOptions
 from alphapose_ros.runtime.factory import Runner, accelerate, choose_runtime
 from alphapose_ros.weights import load_tensors
+
+Network = TypeVar("Network", bound=nn.Module)
 
 # Images of any size that the network takes, any number of them.
 DETECTOR_GRAPH = GraphNames(
@@ -85,10 +90,12 @@ def create_detector(
         )
     if config.name == "yolov3":
         return DarknetDetector(_running(config, options), config)
-    state = load_tensors(local_file(config.weights))
+    path = local_file(config.weights)
     if config.name in EFFICIENTDET_NAMES:
-        return EfficientDetDetector(build_efficientdet(config, state).to(device), config)
-    return TorchvisionDetector(build_torchvision(config, state).to(device), config)
+        efficientdet = _from_file(partial(build_efficientdet, config), path)
+        return EfficientDetDetector(efficientdet.to(device), config)
+    network = _from_file(partial(build_torchvision, config), path)
+    return TorchvisionDetector(network.to(device), config)
 
 
 def detector_network(config: DetectorConfig) -> nn.Module:
@@ -99,10 +106,19 @@ def detector_network(config: DetectorConfig) -> nn.Module:
         WeightsError: the file is missing, damaged or of another network.
     """
     if config.name == "yolox":
-        return load_yolox(load_tensors(resolve(config.weights or DETECTOR_NANO))).eval()
+        return _from_file(load_yolox, resolve(config.weights or DETECTOR_NANO)).eval()
     if config.name == "yolov3":
         return load_darknet(resolve(config.weights)).eval()
     raise ConfigError(f"detector.name: expected yolox or yolov3 for a graph, got {config.name!r}")
+
+
+def _from_file(build: Callable[[dict[str, Tensor]], Network], path: Path) -> Network:
+    """What ``build`` makes of the tensors of a file; where they do not fit, the file is named."""
+    state = load_tensors(path)
+    try:
+        return build(state)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
 
 
 def _running(config: DetectorConfig, options: RuntimeOptions) -> Runner:

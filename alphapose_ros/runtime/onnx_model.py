@@ -222,5 +222,6 @@ def _digest(model: str | Path | bytes) -> str:
     else:
         path = Path(model)
         for each in sorted(path.parent.glob(f"{glob.escape(path.name)}*")):
-            digest.update(each.read_bytes())
+            if each.is_file():
+                digest.update(each.read_bytes())
     return digest.hexdigest()[:16]
