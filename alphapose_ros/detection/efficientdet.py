@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from alphapose_ros.base.errors import WeightsError, require
+from alphapose_ros.base.errors import require
 from alphapose_ros.base.records import Detections
 from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.detection.select import best_candidates, select_people
 from alphapose_ros.detection.torchvision import require_torchvision
 from alphapose_ros.imaging import ImageBatch
-from alphapose_ros.models.state import check_fit
+from alphapose_ros.models.state import load_into
 from alphapose_ros.runtime.batching import CAMERAS, BatchLimit
 
 PERSON = 0  # class of people, in networks of one class and of COCO's 90
@@ -138,11 +138,7 @@ def build_efficientdet(
         f"tf_{config.name}", num_classes=_classes(state), pretrained_backbone=False
     )
     if state is not None:
-        try:
-            check_fit(model.state_dict(), state)
-            model.load_state_dict(dict(state))
-        except (RuntimeError, WeightsError) as error:
-            raise WeightsError(f"expected the tensors of {config.name}: {error}") from error
+        load_into(model, state, config.name)
     boxes: Tensor = anchors_of(model.config).get_buffer("boxes")
     return EfficientDetNetwork(model, boxes, model.config.image_size[0]).eval()
 

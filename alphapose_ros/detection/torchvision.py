@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from alphapose_ros.base.errors import MissingDependencyError, WeightsError, require
+from alphapose_ros.base.errors import MissingDependencyError, require
 from alphapose_ros.base.records import Detections
 from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.detection.select import best_candidates, select_people
 from alphapose_ros.imaging import ImageBatch
-from alphapose_ros.models.state import check_fit
+from alphapose_ros.models.state import load_into
 
 PERSON = 1  # torchvision counts COCO's categories from 1, 0 is the background
 COCO_CLASSES = 91
@@ -80,11 +80,7 @@ def build_torchvision(config: DetectorConfig, state: Mapping[str, Tensor] | None
         weights=None, weights_backbone=None, num_classes=COCO_CLASSES, **_options(config)
     )
     if state is not None:
-        try:
-            check_fit(model.state_dict(), state)
-            model.load_state_dict(dict(state))
-        except (RuntimeError, WeightsError) as error:
-            raise WeightsError(f"expected the tensors of {config.name}: {error}") from error
+        load_into(model, state, config.name)
         if config.name in _WITHOUT_EPS and not any("num_batches" in name for name in state):
             _remove_eps(model)
     return model.eval()

@@ -69,6 +69,19 @@ def check_fit(own: State, state: State) -> None:
         raise WeightsError("does not fit its network: " + "; ".join(filter(None, problems)))
 
 
+def load_into(network: nn.Module, state: State, name: str) -> None:
+    """Give ``network``, which is called ``name``, the values of ``state``.
+
+    Raises:
+        WeightsError: as :func:`check_fit`, with the name.
+    """
+    try:
+        check_fit(network.state_dict(), state)
+        network.load_state_dict(dict(state))
+    except (RuntimeError, WeightsError) as error:
+        raise WeightsError(f"expected the tensors of {name}: {error}") from error
+
+
 def _allocate(network: nn.Module) -> None:
     """Give every tensor of a network without memory its own on the CPU, with any values.
 

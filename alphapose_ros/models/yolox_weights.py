@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from alphapose_ros.base.errors import WeightsError
-from alphapose_ros.models.state import check_fit
+from alphapose_ros.models.state import load_into
 from alphapose_ros.models.yolox import SIZES, YOLOX, ConvNormAct
 
 _STEM = "backbone.backbone.stem.conv.conv.weight"
@@ -47,11 +47,8 @@ def load_yolox(state: Mapping[str, Tensor]) -> YOLOX:
     folded = is_folded(state)
     if folded:
         fold_norms(model)
-    try:
-        check_fit(model.state_dict(), state)
-        model.load_state_dict({name: value.float() for name, value in state.items()})
-    except (RuntimeError, WeightsError) as error:
-        raise WeightsError(f"expected the tensors of YOLOX-{size}: {error}") from error
+    values = {name: value.float() for name, value in state.items()}
+    load_into(model, values, f"YOLOX-{size}")
     if not folded:
         fold_norms(model)
     return model

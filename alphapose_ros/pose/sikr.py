@@ -82,10 +82,8 @@ def _around_peak(confidence: Tensor, deviation: float) -> tuple[Tensor, Tensor]:
 
 def integral(probability: Tensor) -> Tensor:
     """Expectation (..., 2) as x, y in index units of the maps (..., H, W)."""
-    height, width = probability.shape[-2:]
-    xs = torch.arange(width, device=probability.device, dtype=probability.dtype)
-    ys = torch.arange(height, device=probability.device, dtype=probability.dtype)
-    return torch.stack([probability.sum(-2) @ xs, probability.sum(-1) @ ys], -1)
+    columns, rows = probability.sum(-2), probability.sum(-1)
+    return torch.stack([columns @ _cells(columns), rows @ _cells(rows)], -1)
 
 
 def symmetric_integral(probability: Tensor, amplitude: float | str = AMPLITUDE) -> Tensor:
@@ -125,7 +123,7 @@ class _SymmetricSum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, marginal: Tensor, amplitude: float) -> Tensor:
-        positions = torch.arange(marginal.shape[-1], device=marginal.device, dtype=marginal.dtype)
+        positions = _cells(marginal)
         mean = marginal @ positions
         ctx.save_for_backward(positions, mean)
         ctx.amplitude = amplitude
@@ -180,8 +178,7 @@ class SikrDecoder(nn.Module):
             columns, rows = probability.sum(-2), probability.sum(-1)
         if self.supervised is not None:
             score = score * self.supervised.to(score.dtype)
-        xs, ys = _cells(columns), _cells(rows)
-        x, y = columns @ xs, rows @ ys
+        x, y = columns @ _cells(columns), rows @ _cells(rows)
         points = torch.stack([x, y], -1)
         if not self.spread:
             return points, score
