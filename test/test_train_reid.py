@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from alphapose_ros.base.errors import ConfigError, InputError, WeightsError
 from alphapose_ros.models.reid import ReidNet
+from alphapose_ros.registry.store import resolve
 from alphapose_ros.reid.factory import load_reid
 from alphapose_ros.train import reid as trainer
+from alphapose_ros.train import reid_learner
 from alphapose_ros.train.loop import Run
 from alphapose_ros.train.reid import read_identities, train_reid
 from alphapose_ros.train.reid_config import ReidTrainConfig
@@ -137,7 +139,7 @@ def config(tmp_path: Path, **changes: object) -> ReidTrainConfig:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A narrow network, so that a step is quick."""
-    monkeypatch.setattr(trainer, "ReidNet", lambda: ReidNet(width=24, dim=12))
+    monkeypatch.setattr(reid_learner, "ReidNet", lambda: ReidNet(width=24, dim=12))
 
 
 def test_an_interrupted_run_ends_bit_equal(
@@ -186,7 +188,7 @@ def test_it_learns_and_freezes_what_it_is_told_to(tmp_path: Path) -> None:
 def test_it_starts_from_a_pose_network_or_an_earlier_run(tmp_path: Path) -> None:
     made = train_reid(config(tmp_path, init="pose_nano", steps=1, learning_rate=1e-9))
     state = load_tensors(made)
-    pose = load_tensors(Path(trainer.resolve("pose_nano")))
+    pose = load_tensors(resolve("pose_nano"))
     key = "features.2.conv.0.0.weight"
     torch.testing.assert_close(state[key], pose[key].float())
     again = config(tmp_path, init=str(made), out=str(tmp_path / "again"), steps=1,

@@ -165,13 +165,18 @@ def crops_of(
     batch: Mapping[str, Tensor], renderer: GuidanceRenderer, device: torch.device | str
 ) -> Tensor:
     """A batch's crops as the network takes them, on ``device``."""
-    pixels = batch["image"].to(device).permute(0, 3, 1, 2).float()
+    pixels = pixels_of(batch, device)
     points, scores = batch["points"].to(device), batch["scores"].to(device)
     own = renderer(points, scores)
     others = renderer.silhouette(
         batch["other_points"].to(device), batch["other_scores"].to(device)
     )
     return packed(pixels, with_others(own, others))
+
+
+def pixels_of(batch: Mapping[str, Tensor], device: torch.device | str) -> Tensor:
+    """A batch's RGB crops alone, (N, 3, h, w) in 0..255, on ``device``."""
+    return batch["image"].to(device).permute(0, 3, 1, 2).float()
 
 
 def _members(people: Sightings) -> list[NDArray[np.intp]]:

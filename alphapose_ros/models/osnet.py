@@ -21,7 +21,13 @@ from alphapose_ros.models.state import State, fitted, without_prefix
 log = logging.getLogger(__name__)
 
 OSNET_HW = (256, 128)
-_CHANNELS = (64, 256, 384, 512)  # of x1.0: stem and three stages
+# Channels of the stem and three stages, by the width in a published file's name.
+WIDTHS = {
+    "0_25": (16, 64, 96, 128),
+    "0_5": (32, 128, 192, 256),
+    "0_75": (48, 192, 288, 384),
+    "1_0": (64, 256, 384, 512),
+}
 _DIM = 512  # of the embedding, whatever the width
 _STREAMS = "abcd"
 _REDUCTION = 16
@@ -147,7 +153,7 @@ class OSNet(nn.Module):
     """
 
     def __init__(
-        self, channels: Sequence[int] = _CHANNELS, *, ain: bool = False, dim: int = _DIM
+        self, channels: Sequence[int] = WIDTHS["1_0"], *, ain: bool = False, dim: int = _DIM
     ) -> None:
         super().__init__()
         self.conv1 = ConvUnit(3, channels[0], 7, norm="instance" if ain else "batch")
@@ -165,19 +171,27 @@ class OSNet(nn.Module):
             setattr(self, f"conv{stage + 2}", nn.Sequential(*blocks))
         self.conv5 = ConvUnit(channels[3], channels[3])
         self.fc = nn.Sequential(nn.Linear(channels[3], dim), nn.BatchNorm1d(dim), nn.ReLU())
-        self.dim, self._ain = dim, ain
+        self.channels, self.dim, self.ain = tuple(channels), dim, ain
+
+    @property
+    def stages(self) -> list[nn.Module]:
+        """The convolutions in five pieces, from the input on."""
+        return [getattr(self, f"conv{stage}") for stage in range(1, 6)]
 
     def forward(self, images: Tensor) -> Tensor:
         """Unit embeddings (B, dim); no value is below 0, as the last layer is a ReLU."""
+        return functional.normalize(self.raw(images), dim=1)
+
+    def raw(self, images: Tensor) -> Tensor:
+        """The same before their length is made 1, as training looks at them."""
         if not len(images):  # instance norm takes no empty batch
             return images.new_zeros((0, self.dim))
         x = functional.max_pool2d(self.conv1(images), 3, 2, 1)
         for stage in (2, 3, 4):
             x = getattr(self, f"conv{stage}")(x)
-            if self._ain and stage < 4:
+            if self.ain and stage < 4:
                 x = getattr(self, f"pool{stage}")(x)
-        x = self.conv5(x).mean((2, 3))
-        return functional.normalize(self.fc(x), dim=1)
+        return self.fc(self.conv5(x).mean((2, 3)))
 
 
 def is_osnet(state: State) -> bool:

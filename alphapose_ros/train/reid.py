@@ -22,11 +22,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from alphapose_ros.base.errors import InputError, WeightsError
+from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.skeletons import HALPE26
 from alphapose_ros.data.pose_samples import SetSpec, one_thread
 from alphapose_ros.data.reid_augment import ReidAugment
-from alphapose_ros.data.reid_samples import ReidSamples, crops_of
+from alphapose_ros.data.reid_samples import ReidSamples
 from alphapose_ros.data.reid_sets import (
     Sightings,
     instances,
@@ -35,29 +35,20 @@ from alphapose_ros.data.reid_sets import (
     read_mot,
     read_posetrack,
 )
-from alphapose_ros.models.checkpoint import load_light_state
-from alphapose_ros.models.reid import (
-    REID_HW,
-    ReidNet,
-    is_reid_net,
-    reid_net_of,
-    take_trunk,
-)
-from alphapose_ros.models.state import without_prefix
-from alphapose_ros.registry.store import resolve
 from alphapose_ros.reid.render import GuidanceRenderer
 from alphapose_ros.train.cache import MEMORY, ImageCache
 from alphapose_ros.train.distributed import World, joined
 from alphapose_ros.train.loop import Rhythm, Run, RunOptions, fit
 from alphapose_ros.train.order import PositionSampler
 from alphapose_ros.train.reid_config import ReidTrainConfig
+from alphapose_ros.train.reid_learner import Learner, crop_hw, parameter_groups, started
 from alphapose_ros.train.reid_losses import (
     batch_hard_triplet,
     classification,
     supervised_contrast,
 )
 from alphapose_ros.train.run_config import deciding_options
-from alphapose_ros.weights import load_tensors, save_tensors
+from alphapose_ros.weights import save_tensors
 
 log = logging.getLogger(__name__)
 
@@ -65,18 +56,6 @@ Sample = Mapping[str, Tensor]
 SKELETON = HALPE26  # faces and fingers are smaller than a cell of the attention
 FINISHED = "reid.safetensors"
 _NETWORK = "network."
-
-
-class Learner(nn.Module):
-    """The network and, of training alone, a classifier behind each of its necks."""
-
-    def __init__(self, network: ReidNet, classes: int) -> None:
-        super().__init__()
-        self.network = network
-        self.classifier = nn.Linear(network.dim, max(classes, 1), bias=False)
-        self.plain_classifier = nn.Linear(network.dim, max(classes, 1), bias=False)
-        for layer in (self.classifier, self.plain_classifier):
-            nn.init.normal_(layer.weight, std=0.001)
 
 
 def train_reid(config: ReidTrainConfig) -> Path:
@@ -97,12 +76,13 @@ def train_reid(config: ReidTrainConfig) -> Path:
 
 
 def _train(config: ReidTrainConfig, world: World) -> Path:
+    network = started(config)  # refused here rather than after the data was read
     samples = _samples(config, world)
-    network = _started(ReidNet(), config.init)
-    for block in network.features[: config.freeze]:
-        block.requires_grad_(False)
-    learner = Learner(network, samples.classes).to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(_groups(learner, config), weight_decay=config.weight_decay)
+    learner = Learner(network, samples.classes, config)
+    learner.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.AdamW(
+        parameter_groups(learner, config), weight_decay=config.weight_decay
+    )
     options = RunOptions(
         config.rates,
         config.average_decay,
@@ -163,7 +143,7 @@ def _samples(config: ReidTrainConfig, world: World) -> ReidSamples:
         views=config.views,
         augment=ReidAugment(),
         seed=config.seed,
-        input_hw=REID_HW,
+        input_hw=crop_hw(config),
         read=ImageCache(limit // (max(1, config.workers) * world.size)).read,
     )
 
@@ -185,23 +165,21 @@ def _terms_of(
     run: Run, learner: Learner, config: ReidTrainConfig
 ) -> Callable[[Sample], Mapping[str, Tensor]]:
     """What the loop asks of a batch: the loss' terms over the whole batch of all processes."""
-    renderer = GuidanceRenderer(SKELETON, REID_HW)
+    renderer = GuidanceRenderer(SKELETON, crop_hw(config))
     device, gather = run.world.device, run.world.gather
 
     def terms(batch: Sample) -> Mapping[str, Tensor]:
-        found = learner.network.both(crops_of(batch, renderer, device))
+        learned = learner.embeddings(batch, renderer, device)
         who = gather(batch["identity"].to(device)), gather(batch["label"].to(device))
-        with torch.autocast(device.type, enabled=False):
-            own = _terms(
-                gather(found.attended.float()), gather(found.attended_neck.float()),
-                learner.classifier, who, config,
-            )  # fmt: skip
-            plain = _terms(
-                gather(found.plain.float()), gather(found.plain_neck.float()),
-                learner.plain_classifier, who, config,
-            )  # fmt: skip
-        total = own["loss"] + config.plain_weight * plain["loss"]
-        return {**own, "plain": plain["loss"], "loss": total}
+        named: dict[str, Tensor] = {}
+        total = torch.zeros((), device=device)
+        for name, each in learned.items():
+            with torch.autocast(device.type, enabled=False):
+                raw, neck = gather(each.raw.float()), gather(each.neck.float())
+                found = _terms(raw, neck, each.classifier, who, config)
+            total = total + each.weight * found["loss"]
+            named |= {name: found["loss"]} if name else found
+        return {**named, "loss": total}
 
     return terms
 
@@ -224,31 +202,6 @@ def _terms(
     total = sum(w * term for w, term in zip(weights, found.values(), strict=True))
     assert isinstance(total, Tensor)
     return {**found, "loss": total}
-
-
-def _started(network: ReidNet, init: str) -> ReidNet:
-    """Start values from a pose network's trunk or from an earlier training."""
-    if not init:
-        return network
-    path = resolve(init)
-    state = without_prefix(load_tensors(path))
-    try:
-        if is_reid_net(state):
-            return reid_net_of(state)
-        take_trunk(network, load_light_state(state))
-    except WeightsError as error:
-        raise WeightsError(f"{path}: {error}") from error
-    return network
-
-
-def _groups(learner: Learner, config: ReidTrainConfig) -> list[dict[str, object]]:
-    """The rest and the trunk at their own rates; frozen blocks take no gradient at all."""
-    trunk = [p for p in learner.network.features.parameters() if p.requires_grad]
-    inside = {id(p) for p in learner.network.features.parameters()}
-    rest = [p for p in learner.parameters() if p.requires_grad and id(p) not in inside]
-    rate = config.learning_rate
-    groups = [(rest, rate), (trunk, rate * config.trunk_rate)]
-    return [{"params": params, "lr": lr} for params, lr in groups if params]
 
 
 def _write(state: Mapping[str, Tensor], path: Path) -> None:

@@ -10,6 +10,13 @@ from alphapose_ros.base.settings import check_settings, setting
 from alphapose_ros.train.cache import CACHES, MEMORY
 from alphapose_ros.train.run_config import RunConfig
 
+REID_NET = "reid_net"
+_WIDTHS = ("x0_25", "x0_5", "x0_75", "x1_0")
+LAYOUTS = (
+    REID_NET,
+    *(f"{kind}_{width}" for kind in ("osnet", "osnet_ain") for width in _WIDTHS),
+)
+
 
 @dataclass(frozen=True)
 class ReidTrainConfig(RunConfig):
@@ -22,9 +29,13 @@ class ReidTrainConfig(RunConfig):
             ANNOTATIONS@IMAGES=RATIO (.json of PoseTrack).
         instances: pose data sets, as ANNOTATIONS@IMAGES=RATIO; every person is one of its own,
             met again as augmented views.
+        layout: reid_net, this project's network with attention, or OSNet or OSNet-AIN of a width,
+            which have none.
         init: weights to start from: a pose network's trunk (a light network's file or name) or a
-            file of ``train reid``; empty: random ones.
-        freeze: number of trunk blocks, from the input, that keep their weights.
+            file of ``train reid``; for OSNet a published checkpoint; empty: random ones.
+        input_hw: height and width of the crops, multiples of 16; empty: 128 64, for OSNet
+            256 128. Whoever runs the file sets ``reid.input_height`` and ``input_width`` to them.
+        freeze: number of trunk blocks, from the input, that keep their weights; OSNet has 5.
         people: different people in a batch.
         views: sightings or views of each.
         identity_weight: of the classification of people who were seen more than once.
@@ -33,13 +44,16 @@ class ReidTrainConfig(RunConfig):
         margin: of the triplets.
         contrast_weight: of the supervised contrast.
         temperature: of the contrast.
-        plain_weight: of the same losses on the embedding without attention; 0 leaves it untrained.
+        attended_weight: of all of these losses on the embedding with attention.
+        plain_weight: of the same on the embedding without attention; 0 leaves it untrained.
     """
 
     out: str = "runs/reid"
     identities: list[str] = field(default_factory=list)
     instances: list[str] = field(default_factory=list)
+    layout: str = setting(REID_NET, choices=LAYOUTS)
     init: str = ""
+    input_hw: list[int] = field(default_factory=list)
     steps: int = setting(5000, low=1)
     people: int = setting(32, low=2)
     views: int = setting(2, low=2)
@@ -51,6 +65,7 @@ class ReidTrainConfig(RunConfig):
     margin: float = setting(0.3, low=0)
     contrast_weight: float = setting(1.0, low=0)
     temperature: float = setting(0.1, above=0)
+    attended_weight: float = setting(1.0, low=0)
     plain_weight: float = setting(0.5, low=0)
     average_decay: float = setting(0.998, low=0, high=1)
     cache: str = setting(MEMORY, choices=CACHES)
@@ -61,6 +76,14 @@ class ReidTrainConfig(RunConfig):
         check_settings(self)
         if not self.identities and not self.instances:
             raise ConfigError("identities, instances: expected at least one set, got none")
+        if self.input_hw and (
+            len(self.input_hw) != 2 or any(size < 16 or size % 16 for size in self.input_hw)
+        ):
+            raise ConfigError(
+                f"input_hw: expected height and width, multiples of 16, got {self.input_hw}"
+            )
+        if self.layout == REID_NET and not self.attended_weight and not self.plain_weight:
+            raise ConfigError("attended_weight, plain_weight: expected one above 0, got none")
         _ = self.rates  # refused here rather than after the data was read
 
     @property

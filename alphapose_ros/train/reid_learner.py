@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``train reid`` trains: this project's network with attention, or OSNet in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from alphapose_ros.base.errors import ConfigError, WeightsError
+from alphapose_ros.data.reid_samples import crops_of, pixels_of
+from alphapose_ros.models.checkpoint import load_light_state
+from alphapose_ros.models.osnet import OSNET_HW, WIDTHS, OSNet, is_osnet, osnet_of
+from alphapose_ros.models.reid import REID_HW, ReidNet, is_reid_net, reid_net_of, take_trunk
+from alphapose_ros.models.state import without_prefix
+from alphapose_ros.registry.store import resolve
+from alphapose_ros.reid.factory import Normalised
+from alphapose_ros.reid.render import GuidanceRenderer
+from alphapose_ros.train.reid_config import REID_NET, ReidTrainConfig
+from alphapose_ros.weights import load_tensors
+
+_AIN = "osnet_ain"
+
+
+@dataclass(frozen=True)
+class Learned:
+    """One embedding in training.
+
+    Attributes:
+        raw, neck: (N, D) before and behind the neck; the same where there is none.
+        classifier: of the people who were seen more than once, behind the neck.
+        weight: of its losses.
+    """
+
+    raw: Tensor
+    neck: Tensor
+    classifier: nn.Module
+    weight: float
+
+
+class Learner(nn.Module):
+    """The network and, of training alone, a classifier behind each of its embeddings.
+
+    Args:
+        network: what is trained.
+        classes: people who were seen more than once.
+        config: weights of the losses.
+    """
+
+    def __init__(self, network: ReidNet | OSNet, classes: int, config: ReidTrainConfig) -> None:
+        super().__init__()
+        self.network = network
+        self._config, self._input = config, Normalised(nn.Identity())
+        self.classifier = nn.Linear(network.dim, max(classes, 1), bias=False)
+        nn.init.normal_(self.classifier.weight, std=0.001)
+        if not isinstance(network, OSNet):
+            self.plain_classifier = nn.Linear(network.dim, max(classes, 1), bias=False)
+            nn.init.normal_(self.plain_classifier.weight, std=0.001)
+
+    def embeddings(
+        self, batch: Mapping[str, Tensor], renderer: GuidanceRenderer, device: torch.device
+    ) -> dict[str, Learned]:
+        """Of a batch of ``ReidSamples``, by name; the one whose losses have columns has none."""
+        config = self._config
+        if isinstance(self.network, OSNet):
+            raw = self.network.raw(self._input(pixels_of(batch, device)))
+            return {"": Learned(raw, raw, self.classifier, 1.0)}
+        out = self.network.both(crops_of(batch, renderer, device))
+        return {
+            "": Learned(out.attended, out.attended_neck, self.classifier, config.attended_weight),
+            "plain": Learned(
+                out.plain, out.plain_neck, self.plain_classifier, config.plain_weight
+            ),
+        }
+
+
+def crop_hw(config: ReidTrainConfig) -> tuple[int, int]:
+    """Height and width of the crops."""
+    if config.input_hw:
+        height, width = config.input_hw
+        return height, width
+    return REID_HW if config.layout == REID_NET else OSNET_HW
+
+
+def started(config: ReidTrainConfig) -> ReidNet | OSNet:
+    """The network with its start values, its first blocks frozen.
+
+    Raises:
+        WeightsError: ``init`` is damaged, or of another network than ``layout``.
+        ConfigError: blocks of random weights were to stay as they are.
+    """
+    network = _network(config)
+    blocks = _trunk(network)
+    if config.freeze and not config.init and isinstance(network, OSNet):
+        raise ConfigError(
+            f"freeze: expected 0 where {config.layout} starts from random weights, got "
+            f"{config.freeze}"
+        )
+    for block in blocks[: config.freeze]:
+        block.requires_grad_(False)
+    return network
+
+
+def parameter_groups(learner: Learner, config: ReidTrainConfig) -> list[dict[str, object]]:
+    """The rest and the trunk at their own rates; frozen blocks take no gradient at all."""
+    trunk = [p for block in _trunk(learner.network) for p in block.parameters() if p.requires_grad]
+    inside = {id(p) for block in _trunk(learner.network) for p in block.parameters()}
+    rest = [p for p in learner.parameters() if p.requires_grad and id(p) not in inside]
+    rate = config.learning_rate
+    # From random weights a trunk learns as fast as what stands on it.
+    slower = config.trunk_rate if config.init or config.layout == REID_NET else 1.0
+    groups = [(rest, rate), (trunk, rate * slower)]
+    return [{"params": params, "lr": lr} for params, lr in groups if params]
+
+
+def _network(config: ReidTrainConfig) -> ReidNet | OSNet:
+    path = resolve(config.init) if config.init else None
+    state = without_prefix(load_tensors(path)) if path else {}
+    try:
+        if config.layout != REID_NET:
+            return _osnet(config.layout, state)
+        if not state:
+            return ReidNet()
+        if is_reid_net(state):
+            return reid_net_of(state)
+        network = ReidNet()
+        take_trunk(network, load_light_state(state))
+        return network
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+
+
+def _osnet(layout: str, state: Mapping[str, Tensor]) -> OSNet:
+    channels, ain = WIDTHS[layout.rpartition("_x")[2]], layout.startswith(_AIN)
+    fresh = OSNet(channels, ain=ain)
+    if not state:
+        return fresh
+    if not is_osnet(state):
+        raise WeightsError(f"expected weights of {layout}, got those of another network")
+    found = osnet_of(state)
+    if found.channels != fresh.channels or found.ain != fresh.ain:
+        raise WeightsError(
+            f"expected weights of {layout}, got {'OSNet-AIN' if found.ain else 'OSNet'} of "
+            f"{found.channels} channels"
+        )
+    return found
+
+
+def _trunk(network: ReidNet | OSNet) -> list[nn.Module]:
+    """The blocks that have start values of their own, from the input on."""
+    return network.stages if isinstance(network, OSNet) else list(network.features)
