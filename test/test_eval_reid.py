@@ -17,7 +17,6 @@ from alphapose_ros.eval.reid import (
     Embedded,
     attention_report,
     embed_both,
-    instance_ranking,
     movement,
     movement_report,
     rank,
@@ -108,16 +107,6 @@ def test_wrong_input() -> None:
     with pytest.raises(InputError, match="at least one"):
         movement_report({w: np.zeros((0, 2)) for w in (True, False)},
                         {w: np.zeros((0, 2)) for w in (True, False)})  # fmt: skip
-
-
-def test_instances_match_row_by_row() -> None:
-    found = instance_ranking(angles(0, 50, 90), angles(2, 80, 88))
-    assert found.hits.tolist() == [True, True, True]
-    assert instance_ranking(angles(0, 50, 87), angles(2, 80, 60)).hits.tolist() == [
-        True,
-        False,
-        False,
-    ]
 
 
 def test_movements_are_compared() -> None:

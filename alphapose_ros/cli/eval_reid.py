@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``alphapose-ros eval reid``: what a changed box does to an embedding."""
+"""``alphapose-ros eval reid``: who is found again, and what a changed box does to that."""
 
 from __future__ import annotations
 
@@ -8,40 +8,77 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alphapose_ros.base.errors import WeightsError
+from alphapose_ros.cli.console import ticking
 from alphapose_ros.eval.report import Report
 
 if TYPE_CHECKING:
     from alphapose_ros.config import PipelineConfig
+    from alphapose_ros.eval.reid_views import Changed
+
+_MOST = 200  # people who were seen once, unless told otherwise
 
 
 def run_reid(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:
-    """Held-out people of a pose data set, each against one other view of everybody.
-
-    Raises:
-        WeightsError: the file is not of this project's network with attention.
-    """
-    from alphapose_ros.base.skeletons import HALPE26
-    from alphapose_ros.data.people import read_people
-    from alphapose_ros.data.reid_sets import instances
-    from alphapose_ros.eval.reid_views import changed_views, evaluate_views
-    from alphapose_ros.models.reid import ReidNet
+    """Held-out people whose boxes change, against other views or other pictures of everybody."""
+    from alphapose_ros.eval.reid_views import evaluate_views
     from alphapose_ros.registry.bundled import REID_NANO
     from alphapose_ros.registry.store import resolve
     from alphapose_ros.reid.factory import load_reid
 
     path = resolve(args.weights or config.reid.weights or REID_NANO)
-    network = load_reid(path)[0]
-    if not isinstance(network, ReidNet):
-        raise WeightsError(f"{path}: expected a network with pose-guided attention")
-    people = instances(read_people(Path(args.annotations), Path(args.images), HALPE26))
-    found = evaluate_views(network, changed_views(people, most=args.most or 200))
-    title = f"{args.annotations}: {found['people']} people, each against one other view of all"
-    numbers: dict[str, Any] = {}
+    network, own_hw, _ = load_reid(path)
+    input_hw = config.reid.input_hw or own_hw
+    changed = (
+        _with_identities(args, config, input_hw)
+        if args.identities
+        else _with_views(args, input_hw)
+    )
+    found = evaluate_views(network, changed)
+    against = (
+        f"{found['queries']} queries of {found['people']} people, {found['gallery']} pictures"
+        if args.identities
+        else f"{found['people']} people, each against one other view of all"
+    )
+    numbers: dict[str, Any] = {name: found[name] for name in ("people", "queries", "gallery")}
     for kind in ("ranking", "movement", "attention"):
         for condition, row in found[kind].items():
             for key, value in row.items():
                 # an interval stands beside the number that it is of
                 named = "ratio_95" if key == "interval" else key
                 numbers[f"{kind}, {condition}: {named}"] = value
-    return [Report(title, numbers)]
+    return [Report(f"{args.identities or args.annotations}: {against}", numbers)]
+
+
+def _with_views(args: argparse.Namespace, input_hw: tuple[int, int]) -> Changed:
+    """People who were seen once, in views of their own."""
+    from alphapose_ros.base.skeletons import HALPE26
+    from alphapose_ros.data.people import read_people
+    from alphapose_ros.data.reid_sets import instances
+    from alphapose_ros.eval.reid_views import changed_views
+
+    people = instances(read_people(Path(args.annotations), Path(args.images), HALPE26))
+    return changed_views(people, most=args.most or _MOST, input_hw=input_hw)
+
+
+def _with_identities(
+    args: argparse.Namespace, config: PipelineConfig, input_hw: tuple[int, int]
+) -> Changed:
+    """People who were seen more than once; the pose network finds the joints that no file has."""
+    from alphapose_ros.base.skeletons import HALPE26
+    from alphapose_ros.data.reid_sets import read_identities
+    from alphapose_ros.eval.reid_poses import posed
+    from alphapose_ros.eval.reid_views import identity_views
+    from alphapose_ros.pipeline import prepared_runtime
+    from alphapose_ros.pose.factory import create_estimator
+    from alphapose_ros.runtime.devices import choose_device
+
+    device = choose_device(config.device)
+    estimator = create_estimator(config.pose, device, prepared_runtime(config, device))
+    with ticking(" pictures", quiet=args.quiet) as tick:
+        gallery = posed(read_identities(args.identities, HALPE26), estimator, tick, device)
+        queries = (
+            posed(read_identities(args.queries, HALPE26), estimator, tick, device)
+            if args.queries
+            else gallery
+        )
+    return identity_views(queries, gallery, most=args.most or 0, input_hw=input_hw)

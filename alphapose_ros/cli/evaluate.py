@@ -38,7 +38,8 @@ pose      joints in the annotated person boxes: mean OKS, AP and AR per part, PC
           --detected the people that the detector finds, too
 detector  person boxes: AP, AP50, recall and precision
 jitter    how much the joints of tracked people tremble in a video, without annotations
-reid      embeddings of annotated people whose boxes change, with attention and without
+reid      who is found again, also where boxes change, with attention and without: of people
+          with identities, or of annotated people who were seen once
 tracking  identities: MOTA, IDF1, HOTA, switches, fragments; of results, or of a tracked video
 
 examples:
@@ -46,6 +47,7 @@ examples:
   alphapose-ros eval pose --annotations val.json --images images/ --detected --gallery worst/
   alphapose-ros eval detector --annotations val.json --images images/ --plot detector.png
   alphapose-ros eval jitter clip.mp4
+  alphapose-ros eval reid --identities market/bounding_box_test --queries market/query
   alphapose-ros eval tracking --truth gt.txt --results results.txt
   alphapose-ros eval tracking clip.mp4 --truth gt.txt --plot tracking.png
 """
@@ -94,8 +96,21 @@ def register(commands: Commands) -> None:
         "--max-frames", type=int, metavar="N", help="recordings: end after N frames"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    parser.add_argument(
-        "--most", type=int, metavar="N", help="reid: people at most (default: 200)"
+    reid = parser.add_argument_group("reid")
+    reid.add_argument(
+        "--identities",
+        metavar="SET",
+        help="pictures of people seen more than once: a FOLDER named as Market-1501's or "
+        "PKU-Reid's, LIST@ROOT as MSMT17's, gt.txt@IMAGES of MOT, FILE.json@IMAGES of PoseTrack",
+    )
+    reid.add_argument(
+        "--queries", metavar="SET", help="whom to look for in them (default: all of them)"
+    )
+    reid.add_argument(
+        "--most",
+        type=int,
+        metavar="N",
+        help="people at most (default: 200), with --identities queries (default: all)",
     )
     add_tracking_options(parser)
     add_pipeline_options(parser)
@@ -150,14 +165,24 @@ def _check(args: argparse.Namespace) -> None:
         return
     if args.video:
         raise InputError(f"eval {args.what}: expected no recording, got {args.video}")
+    if args.most is not None and args.most < 2:
+        raise InputError(f"--most: expected at least 2, got {args.most}")
+    if args.queries and not args.identities:
+        raise InputError("--queries: expected --identities SET with it")
+    if args.identities:
+        if args.annotations or args.images:
+            raise InputError("eval reid: expected --annotations or --identities, got both")
+        return
     if not args.annotations or not args.images:
+        if args.what == "reid":
+            raise InputError(
+                "eval reid: expected --identities SET, or --annotations FILE and --images DIR"
+            )
         raise InputError(f"eval {args.what}: expected --annotations FILE and --images DIR")
     if not Path(args.annotations).is_file():
         raise InputError(f"{args.annotations}: no such annotation file")
     if not Path(args.images).is_dir():
         raise InputError(f"{args.images}: no such folder of images")
-    if args.most is not None and args.most < 2:
-        raise InputError(f"--most: expected at least 2, got {args.most}")
     if args.worst is not None and args.worst < 1:
         raise InputError(f"--worst: expected at least 1, got {args.worst}")
     if args.gallery and Path(args.gallery).exists() and not Path(args.gallery).is_dir():
@@ -271,6 +296,8 @@ _TAKEN_BY = {  # an option that another measure would ignore is refused
     "annotations": ("pose", "detector", "reid"),
     "images": ("pose", "detector", "reid"),
     "worst": ("pose",),
+    "identities": ("reid",),
+    "queries": ("reid",),
     "most": ("reid",),
     "max_frames": ("jitter", "tracking"),
 }

@@ -24,6 +24,11 @@ from alphapose_ros.data.reid_sets import Sightings
 FloatArray = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
+STILL = AugmentConfig(
+    flip_probability=0, rotation_probability=0, scale=0, shift=0, half_body_probability=0,
+    colour=0, low_resolution_probability=0, occlusion_probability=0, blur_probability=0,
+    jpeg_probability=0,
+)  # fmt: skip
 _TIGHTER = 1.1 / 1.25  # re-identification's margin over that which crop_person puts on
 _COVERED = 0.5  # of the other person's mask at a joint, from which the joint is hidden
 
@@ -47,6 +52,7 @@ class ReidAugment:
         front_probability: that the second person stands in front, not behind.
         other_known_probability: that the second person's pose is known too.
         joint_noise: standard deviation of the joints, in crop heights.
+        least_sure: scores of a view are from here to 1 times as high; 1 leaves them as they are.
         joint_loss_probability: that a joint is not found.
         pose_loss_probability: that no joint is found.
     """
@@ -57,6 +63,7 @@ class ReidAugment:
     front_probability: float = setting(0.5, low=0, high=1)
     other_known_probability: float = setting(0.7, low=0, high=1)
     joint_noise: float = setting(0.012, low=0)
+    least_sure: float = setting(0.4, low=0, high=1)
     joint_loss_probability: float = setting(0.08, low=0, high=1)
     pose_loss_probability: float = setting(0.03, low=0, high=1)
 
@@ -97,6 +104,18 @@ def person_crop(
     levels = np.rint(people.scores[row] * 255).astype(np.uint8)
     points = people.keypoints[row]
     return crop_person(image, tight, points, levels, people.skeleton, config, rng, input_hw)
+
+
+def still_crop(image: Image, people: Sightings, row: int, input_hw: tuple[int, int]) -> Crop:
+    """A sighting's crop as it is; a picture that is a crop already is stretched to the size."""
+    if people.boxes[row].any():
+        # Nothing is random in a still crop.
+        return person_crop(image, people, row, STILL, np.random.default_rng(0), input_hw)
+    height, width = image.shape[:2]
+    pixels = cv2.resize(image, input_hw[::-1], interpolation=cv2.INTER_LINEAR)
+    factor = np.array([input_hw[1] / width, input_hw[0] / height], np.float32)
+    levels = np.rint(people.scores[row] * 255).astype(np.uint8)
+    return Crop(np.asarray(pixels, np.uint8), people.keypoints[row] * factor, levels)
 
 
 def make_view(
@@ -176,7 +195,8 @@ def _found(
     """Joints and scores as a pose network gives them: near their place, more or less sure."""
     height_noise = config.joint_noise * float(np.ptp(points[levels > 0, 1]) if levels.any() else 0)
     noisy = points + rng.normal(0, 1, points.shape) * height_noise
-    sure = rng.uniform(0.4, 1.0) + rng.uniform(-0.2, 0.2, len(levels))
+    unsure = 1 - config.least_sure
+    sure = 1 - unsure * rng.uniform() + unsure / 3 * rng.uniform(-1, 1, len(levels))
     scores = levels / 255 * sure.clip(0.05, 1)
     scores[rng.random(len(levels)) < config.joint_loss_probability] = 0
     if rng.random() < config.pose_loss_probability:

@@ -10,6 +10,7 @@ names, and only the pose tells which is asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -20,13 +21,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from alphapose_ros.base.errors import InputError
-from alphapose_ros.data.augment import AugmentConfig
+from alphapose_ros.data.augment import AugmentConfig, Crop
 from alphapose_ros.data.coco import read_image
+from alphapose_ros.data.recolour import person_colours, recoloured
 from alphapose_ros.data.reid_augment import ReidAugment, View, make_view, person_crop
 from alphapose_ros.data.reid_sets import Sightings
 from alphapose_ros.models.reid import packed
 from alphapose_ros.reid.render import GuidanceRenderer, with_others
 
+Place = tuple[int, int, int]  # set, person, colouring
 _PLAN, _VIEW = 0, 1  # which stream of random numbers
 _STILL = AugmentConfig(
     rotation_probability=0, scale=0.1, shift=0.02, half_body_probability=0, colour=0
@@ -44,6 +47,9 @@ class ReidSamples(Dataset[dict[str, Tensor]]):
         seed: another seed, another stream.
         input_hw: of the crops.
         read: how an image's path becomes its RGB pixels, which are never written into.
+        taught: for each set what a teacher says of its sightings (N, C, D) in C colourings, of
+            which each person of a batch gets one; empty: their own colours alone.
+        colour_seed: of the colourings.
 
     Item p is a dict: ``image`` (h, w, 3) uint8 RGB, ``points`` (J, 2), ``scores`` (J,),
     ``other_points``, ``other_scores`` in crop pixels, ``identity``, the number of the person over
@@ -63,6 +69,8 @@ class ReidSamples(Dataset[dict[str, Tensor]]):
         seed: int,
         input_hw: tuple[int, int],
         read: Callable[[Path], NDArray[np.uint8]] = read_image,
+        taught: Sequence[NDArray[np.float32]] = (),
+        colour_seed: int = 0,
     ) -> None:
         self._sets = [each for each, _ in sets]
         self._members = [_members(each) for each in self._sets]
@@ -82,7 +90,9 @@ class ReidSamples(Dataset[dict[str, Tensor]]):
         flat = [rows for found in self._members for rows in found]
         often = np.array([len(rows) > 1 for rows in flat])
         self._labels = np.where(often, np.cumsum(often) - 1, -1)
-        self._plan: tuple[int, list[tuple[int, int]]] = (-1, [])
+        self._taught, self._colour_seed = taught, colour_seed
+        self._colourings = taught[0].shape[1] if taught else 1
+        self._plan: tuple[int, list[Place]] = (-1, [])
 
     @property
     def classes(self) -> int:
@@ -93,11 +103,15 @@ class ReidSamples(Dataset[dict[str, Tensor]]):
         batch, place = divmod(position, self.people * self.views)
         slot, view = divmod(place, self.views)
         plan = self._plan_of(batch)
-        at, person = plan[slot]
+        at, person, colouring = plan[slot]
         rng = np.random.default_rng((self._seed, _VIEW, position))
         row = self._row(batch, slot, view, self._members[at][person])
-        found = self._view(at, row, plan[(slot + 1) % len(plan)], rng)
+        found = self._view(at, row, colouring, plan[(slot + 1) % len(plan)], rng)
         identity = int(self._first[at]) + person
+        label = int(self._labels[identity]) if colouring == 0 else -1
+        taught = (
+            {"taught": torch.from_numpy(self._taught[at][row, colouring])} if self._taught else {}
+        )
         return {
             "image": torch.from_numpy(found.image),
             "points": torch.from_numpy(found.points),
@@ -105,11 +119,12 @@ class ReidSamples(Dataset[dict[str, Tensor]]):
             "other_points": torch.from_numpy(found.other_points),
             "other_scores": torch.from_numpy(found.other_scores),
             "identity": torch.tensor(identity),
-            "label": torch.tensor(int(self._labels[identity])),
+            "label": torch.tensor(label),
+            **taught,
         }
 
-    def _plan_of(self, batch: int) -> list[tuple[int, int]]:
-        """(set, person) for each slot of a batch; nobody is there twice."""
+    def _plan_of(self, batch: int) -> list[Place]:
+        """Who is in each slot of a batch, in which colours; nobody is there twice."""
         if self._plan[0] != batch:
             rng = np.random.default_rng((self._seed, _PLAN, batch))
             sizes = np.array([len(found) for found in self._members])
@@ -122,7 +137,8 @@ class ReidSamples(Dataset[dict[str, Tensor]]):
                 for person in rng.choice(sizes[at], count, replace=False)
             ]
             order = rng.permutation(len(chosen))
-            self._plan = batch, [chosen[i] for i in order]
+            colourings = rng.integers(self._colourings, size=len(chosen)).tolist()
+            self._plan = batch, [(*chosen[i], colourings[i]) for i in order]
         return self._plan[1]
 
     def _row(self, batch: int, slot: int, view: int, rows: NDArray[np.intp]) -> int:
@@ -130,20 +146,31 @@ class ReidSamples(Dataset[dict[str, Tensor]]):
         rng = np.random.default_rng((self._seed, _PLAN, batch, slot))
         return int(rows[rng.permutation(len(rows))[view % len(rows)]])
 
-    def _view(self, at: int, row: int, partner: tuple[int, int], rng: np.random.Generator) -> View:
+    def _view(
+        self, at: int, row: int, colouring: int, partner: Place, rng: np.random.Generator
+    ) -> View:
         config, people = self._augment, self._sets[at]
-        crop = person_crop(
-            self._pixels(people, row), people, row, config.crops, rng, self._input_hw
-        )
+        crop = self._crop(people, row, colouring, config.crops, rng)
         other, behind = None, None
         if rng.random() < config.background_probability:
             behind = self._background(rng)
         if rng.random() < config.person_probability:
             theirs, rows = self._sets[partner[0]], self._members[partner[0]][partner[1]]
             chosen = int(rng.choice(rows))
-            pixels = self._pixels(theirs, chosen)
-            other = person_crop(pixels, theirs, chosen, _STILL, rng, self._input_hw)
+            other = self._crop(theirs, chosen, partner[2], _STILL, rng)
         return make_view(crop, other, behind, people.skeleton, config, rng)
+
+    def _crop(
+        self,
+        people: Sightings,
+        row: int,
+        colouring: int,
+        config: AugmentConfig,
+        rng: np.random.Generator,
+    ) -> Crop:
+        crop = person_crop(self._pixels(people, row), people, row, config, rng, self._input_hw)
+        chosen = person_colours(people, row, colouring, self._colour_seed)
+        return replace(crop, image=recoloured(crop, people.skeleton, chosen))
 
     def _background(self, rng: np.random.Generator) -> NDArray[np.uint8]:
         """A piece of any picture, as large as a crop or larger."""

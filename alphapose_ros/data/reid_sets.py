@@ -29,6 +29,7 @@ UNKNOWN = -1
 _WHOLE_PICTURE = (0.0, 0.0, 0.0, 0.0)
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
 _MARKET = re.compile(r"^(-?\d+)_c(\d+)(?:s\d+)?_(\d+)")
+_PKU = re.compile(r"^(\d+)_(\d+)_(\d+)\.")
 _MSMT = re.compile(r"^(\d+)_\d+_(\d+)_")
 _POSETRACK_NAMES = {"head_bottom": "neck"}
 _MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError)
@@ -91,10 +92,29 @@ def sightings(rows: Iterable[Sighting], skeleton: Skeleton = HALPE136) -> Sighti
     )
 
 
-def read_market(folder: Path, skeleton: Skeleton = HALPE136) -> Sightings:
-    """A folder of crops named as Market-1501's: ``0002_c1s1_000451_03.jpg``.
+def read_identities(source: str, skeleton: Skeleton = HALPE136) -> Sightings:
+    """A set with identities, the format told by what ``source`` names.
 
-    That is identity 2 of camera 1 in its frame 451; -1 is nobody known. A file ``poses.json``
+    Args:
+        source: FOLDER of :func:`read_market`, LIST@ROOT of :func:`read_crop_list`, GT@IMAGES of
+            :func:`read_mot`, or ANNOTATIONS.json@IMAGES of :func:`read_posetrack`.
+        skeleton: of the joints.
+    """
+    first, at, second = source.partition("@")
+    if not at:
+        return read_market(Path(first), skeleton)
+    if first.endswith(".json"):
+        return read_posetrack(Path(first), Path(second), skeleton=skeleton)
+    if "gt" in Path(first).stem or "det" in Path(first).stem:
+        return read_mot(Path(first), Path(second), skeleton=skeleton)
+    return read_crop_list(Path(first), Path(second), skeleton)
+
+
+def read_market(folder: Path, skeleton: Skeleton = HALPE136) -> Sightings:
+    """A folder of crops named as Market-1501's, ``0002_c1s1_000451_03.jpg``, or ``2_1_5.png``.
+
+    That is identity 2 of camera 1 in its frame 451; -1 is nobody known. The other is PKU-Reid's
+    way of identity, camera and number. A file ``poses.json``
     beside the crops, as ``train tracklets`` writes it, gives boxes, joints and times.
 
     Raises:
@@ -103,7 +123,7 @@ def read_market(folder: Path, skeleton: Skeleton = HALPE136) -> Sightings:
     poses = _stored_poses(folder / POSES_FILE, skeleton)
     rows: list[Sighting] = []
     for path in _pictures(folder):
-        found = _MARKET.match(path.name)
+        found = _MARKET.match(path.name) or _PKU.match(path.name)
         if found:
             identity, camera, frame = map(int, found.groups())
             box, joints, time_s = poses.get(path.name, (_WHOLE_PICTURE, None, float(frame)))

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.models.reid import ReidNet, unpacked_guidance
@@ -198,19 +199,22 @@ def movement_report(
 
 
 @torch.inference_mode()
-def embed_both(network: ReidNet, crops: Tensor, batch: int = 64) -> dict[bool, FloatArray]:
-    """Unit embeddings of packed crops with (True) and without (False) attention, one pass."""
+def embed_both(network: nn.Module, crops: Tensor, batch: int = 64) -> dict[bool, FloatArray]:
+    """Unit embeddings of packed crops with (True) and without (False) attention, one pass.
+
+    Of a network that takes RGB in 0..255 and knows no attention, without.
+    """
     network.eval()
-    found: dict[bool, list[Tensor]] = {True: [], False: []}
-    for start in range(0, len(crops), batch):
-        out = network.both(crops[start : start + batch])
-        found[True].append(torch.nn.functional.normalize(out.attended_neck, dim=1))
-        found[False].append(torch.nn.functional.normalize(out.plain_neck, dim=1))
-    empty = torch.zeros((0, network.dim))
-    return {way: torch.cat([empty, *parts]).numpy() for way, parts in found.items()}
+    found: dict[bool, list[Tensor]] = {}
+    for start in range(0, max(1, len(crops)), batch):
+        part = crops[start : start + batch]
+        for way, embeddings in _embedded(network, part).items():
+            found.setdefault(way, []).append(functional.normalize(embeddings, dim=1))
+    return {way: torch.cat(parts).numpy() for way, parts in found.items()}
 
 
-def instance_ranking(queries: FloatArray, gallery: FloatArray) -> Ranking:
-    """Row i of the queries and row i of the gallery are the same person, no cameras known."""
-    people, nowhere = np.arange(len(queries)), np.full(len(queries), -1)
-    return rank(Embedded(queries, people, nowhere), Embedded(gallery, people, nowhere))
+def _embedded(network: nn.Module, crops: Tensor) -> dict[bool, Tensor]:
+    if not isinstance(network, ReidNet):
+        return {False: network((crops[:, :3] + 1) * 127.5)}
+    out = network.both(crops)
+    return {True: out.attended_neck, False: out.plain_neck}

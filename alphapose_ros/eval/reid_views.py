@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Held-out people in changed boxes: a second person, other pixels behind, a corner hidden.
 
-Each person is a query in every one of these conditions and has one other view, with another box
-and other light, in the gallery. The changes are made on the same crop, so that what they move in
+Each person is a query in every one of these conditions. Of people who were seen once the gallery
+has one other view, with another box and other light; where there are identities, it is their other
+pictures, unchanged. The changes are made on the same crop, so that what they move in
 the embedding is theirs alone. A second person stands behind and hides nothing of the first, or in
 front, where the first one's own pixels are missing too. There the background that stays speaks
 for an embedding that looks at it; so it is changed as well once.
@@ -10,7 +11,7 @@ for an embedding that looks at it; so it is changed as well once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,29 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from alphapose_ros.data.augment import AugmentConfig, Crop
+from alphapose_ros.base.rows import Rows, array
+from alphapose_ros.base.skeletons import Skeleton
+from alphapose_ros.data.augment import Crop
 from alphapose_ros.data.coco import read_image
 from alphapose_ros.data.degrade import body_mask
-from alphapose_ros.data.reid_augment import ReidAugment, View, make_view, person_crop
+from alphapose_ros.data.reid_augment import (
+    STILL,
+    ReidAugment,
+    View,
+    make_view,
+    person_crop,
+    still_crop,
+)
 from alphapose_ros.data.reid_samples import crops_of
-from alphapose_ros.data.reid_sets import Sightings
+from alphapose_ros.data.reid_sets import UNKNOWN, Sightings
 from alphapose_ros.eval.reid import (
+    Embedded,
     attention_report,
     embed_both,
-    instance_ranking,
     movement_report,
+    rank,
 )
 from alphapose_ros.models.reid import REID_HW, ReidNet
 from alphapose_ros.reid.render import GuidanceRenderer
@@ -40,24 +51,40 @@ SECOND, UNSEEN = "second person", "second person, not found"
 IN_FRONT, BACKGROUND, OCCLUDED = "second person in front", "background", "occluded"
 ELSEWHERE = "second person in front, background"
 CONDITIONS = (BASE, SECOND, UNSEEN, IN_FRONT, ELSEWHERE, BACKGROUND, OCCLUDED)
-_OFF = dict.fromkeys(
-    (
-        "flip_probability", "rotation_probability", "scale", "shift", "half_body_probability",
-        "colour", "low_resolution_probability", "occlusion_probability", "blur_probability",
-        "jpeg_probability",
-    ),
-    0.0,
-)  # fmt: skip
-_STILL = AugmentConfig(**_OFF)  # type: ignore[arg-type]
-_LIGHT = replace(_STILL, scale=0.15, shift=0.03, colour=0.15)
-_HIDDEN = replace(_STILL, occlusion_probability=1.0)
+# Joints as an annotation has them, and as a network found them.
+_GUESSED = ReidAugment(
+    crops=STILL,
+    front_probability=0,
+    other_known_probability=1,
+    joint_noise=0,
+    joint_loss_probability=0,
+    pose_loss_probability=0,
+)
+_FOUND = replace(_GUESSED, least_sure=1.0)
+_LIGHT = replace(STILL, scale=0.15, shift=0.03, colour=0.15)
+_HIDDEN = replace(STILL, occlusion_probability=1.0)
+
+
+@dataclass(frozen=True)
+class Who(Rows):
+    """Whom crops show, as :class:`~alphapose_ros.data.reid_sets.Sightings` has it."""
+
+    identities: NDArray[np.int64] = array("N", dtype=np.int64)
+    cameras: NDArray[np.int64] = array("N", dtype=np.int64)
 
 
 @dataclass(frozen=True)
 class Changed:
-    """Packed crops (N, 4, H, W) of the same N people in each of ``CONDITIONS`` and ``GALLERY``."""
+    """Packed crops (N, 4, H, W) of N queries in each of ``CONDITIONS``, (G, 4, H, W) of a gallery.
+
+    Attributes:
+        crops: by condition, and of ``GALLERY``.
+        queries, gallery: whom they show.
+    """
 
     crops: Mapping[str, Tensor]
+    queries: Who
+    gallery: Who
 
 
 def changed_views(
@@ -66,6 +93,7 @@ def changed_views(
     seed: int = 0,
     most: int = 300,
     read: Callable[[Path], NDArray[np.uint8]] = read_image,
+    input_hw: tuple[int, int] = REID_HW,
 ) -> Changed:
     """Views of up to ``most`` people whose body is known well enough to be cut out.
 
@@ -74,105 +102,177 @@ def changed_views(
         seed: of who stands beside whom, and of all changes.
         most: people that are taken, evenly spread.
         read: how an image's path becomes its RGB pixels.
+        input_hw: of the crops.
     """
     rng = np.random.default_rng(seed)
-    crops = [
-        (row, crop)
-        for row in range(len(people))
-        if body_mask(crop := _crop(people, row, _STILL, rng, read), people.skeleton) is not None
-    ]
+    crops = _cut_out(people, range(len(people)), read, input_hw)
     chosen = [crops[i] for i in np.linspace(0, len(crops) - 1, min(most, len(crops))).astype(int)]
     views: dict[str, list[View]] = {name: [] for name in (*CONDITIONS, GALLERY)}
-    for place, (row, crop) in enumerate(chosen):
-        other = chosen[(place + 1) % len(chosen)][1]
-        behind = chosen[(place + 2) % len(chosen)][1].image[:, ::-1]
-        again = _crop(people, row, _LIGHT, rng, read)
-        for name, found in _conditions(crop, other, behind, again, people, rng).items():
+    augmented = replace(_GUESSED, crops=_LIGHT)
+    for row, conditions in _all_conditions(people, chosen, _GUESSED, rng):
+        pixels = read(people.images[int(people.image_rows[row])])
+        again = person_crop(pixels, people, row, _LIGHT, rng, input_hw)
+        for name, found in conditions.items():
             views[name].append(found)
-    renderer = GuidanceRenderer(people.skeleton, REID_HW)
-    return Changed({name: _packed(found, renderer) for name, found in views.items()})
+        views[GALLERY].append(make_view(again, None, None, people.skeleton, augmented, rng))
+    nameless = np.arange(len(chosen)), np.full(len(chosen), UNKNOWN)
+    return Changed(_packed(views, people.skeleton, input_hw), Who(*nameless), Who(*nameless))
 
 
-def evaluate_views(network: ReidNet, changed: Changed) -> dict[str, Any]:
-    """Rank-1 and mAP with intervals, movements and attention, with and without attention."""
+def identity_views(
+    queries: Sightings,
+    gallery: Sightings,
+    *,
+    seed: int = 0,
+    most: int = 0,
+    read: Callable[[Path], NDArray[np.uint8]] = read_image,
+    input_hw: tuple[int, int] = REID_HW,
+) -> Changed:
+    """Queries whose boxes change, and a gallery as it is.
+
+    Args:
+        queries: sightings with identities; whoever's body is not known well enough to be cut out
+            is left out.
+        gallery: sightings, those without an identity as strangers.
+        seed: of who stands beside whom, and of all changes.
+        most: queries that are taken, by lot; 0 for all.
+        read: how an image's path becomes its RGB pixels.
+        input_hw: of the crops.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = [int(row) for row in rng.permutation(len(queries)) if queries.identities[row] >= 0]
+    chosen = _cut_out(queries, drawn[: most or None], read, input_hw)
+    views: dict[str, list[View]] = {name: [] for name in (*CONDITIONS, GALLERY)}
+    for _, conditions in _all_conditions(queries, chosen, _FOUND, rng):
+        for name, found in conditions.items():
+            views[name].append(found)
+    for row in range(len(gallery)):
+        crop = _still(gallery, row, read, input_hw)
+        views[GALLERY].append(make_view(crop, None, None, gallery.skeleton, _FOUND, rng))
+    rows = [row for row, _ in chosen]
+    return Changed(
+        _packed(views, queries.skeleton, input_hw),
+        Who(queries.identities[rows], queries.cameras[rows]),
+        Who(gallery.identities, gallery.cameras),
+    )
+
+
+def evaluate_views(network: nn.Module, changed: Changed) -> dict[str, Any]:
+    """Rank-1 and mAP with intervals; of a network with attention, movements and attention too."""
     network.eval()
     found = {name: embed_both(network, crops) for name, crops in changed.crops.items()}
     ranks: dict[str, Any] = {}
     for name in CONDITIONS:
-        for attended in (True, False):
-            ranking = instance_ranking(found[name][attended], found[GALLERY][attended])
+        for attended, embeddings in found[name].items():
+            ranking = rank(
+                _embedded(embeddings, changed.queries),
+                _embedded(found[GALLERY][attended], changed.gallery),
+            )
             ranks[f"{name}, {'attention' if attended else 'none'}"] = {
                 "rank1": ranking.rank1,
                 "mean_ap": ranking.mean_ap,
                 **_intervals(ranking.interval()),
             }
-    moved = {
-        name: vars(movement_report(found[BASE], found[name]))
-        for name in CONDITIONS
-        if name != BASE
-    }
-    attention = {name: vars(attention_report(network, changed.crops[name])) for name in CONDITIONS}
+    moved, attention = {}, {}
+    if isinstance(network, ReidNet):
+        moved = {
+            name: vars(movement_report(found[BASE], found[name]))
+            for name in CONDITIONS
+            if name != BASE and len(changed.queries)
+        }
+        attention = {
+            name: vars(attention_report(network, changed.crops[name])) for name in CONDITIONS
+        }
     return {
-        "people": len(changed.crops[BASE]),
+        "people": len(np.unique(changed.queries.identities)),
+        "queries": len(changed.queries),
+        "gallery": len(changed.gallery),
         "ranking": ranks,
         "movement": moved,
         "attention": attention,
     }
 
 
+def _cut_out(
+    people: Sightings,
+    rows: Iterable[int],
+    read: Callable[[Path], NDArray[np.uint8]],
+    input_hw: tuple[int, int],
+) -> list[tuple[int, Crop]]:
+    """Those of the rows whose body is known well enough, with their crops."""
+    crops = ((row, _still(people, row, read, input_hw)) for row in rows)
+    return [each for each in crops if body_mask(each[1], people.skeleton) is not None]
+
+
+def _all_conditions(
+    people: Sightings, chosen: list[tuple[int, Crop]], still: ReidAugment, rng: np.random.Generator
+) -> Iterator[tuple[int, dict[str, View]]]:
+    """Everybody's conditions; the next person stands beside, behind are the next one's pixels."""
+    who = [int(people.identities[row]) for row, _ in chosen]
+    for place, (row, crop) in enumerate(chosen):
+        beside = _next_other(who, place, place)
+        behind = chosen[_next_other(who, place, beside)][1].image[:, ::-1]
+        yield row, _conditions(crop, chosen[beside][1], behind, people.skeleton, still, rng)
+
+
+def _next_other(who: list[int], me: int, after: int) -> int:
+    """The first place after ``after``, round the end, that shows another person; else the next."""
+    count = len(who)
+    steps = ((after + step) % count for step in range(1, count + 1))
+    return next((place for place in steps if who[place] != who[me]), (after + 1) % count)
+
+
 def _conditions(
     crop: Crop,
     other: Crop,
     behind: NDArray[np.uint8],
-    again: Crop,
-    people: Sightings,
+    skeleton: Skeleton,
+    still: ReidAugment,
     rng: np.random.Generator,
 ) -> dict[str, View]:
-    still = ReidAugment(
-        crops=_STILL,
-        front_probability=0,
-        other_known_probability=1,
-        joint_noise=0,
-        joint_loss_probability=0,
-        pose_loss_probability=0,
-    )
     state = int(rng.integers(2**31))
 
     def view(config: ReidAugment, other: Crop | None, behind: Any = None) -> View:
-        return make_view(
-            crop, other, behind, people.skeleton, config, np.random.default_rng(state)
-        )
+        return make_view(crop, other, behind, skeleton, config, np.random.default_rng(state))
 
-    second = view(still, other)
+    second, in_front = view(still, other), replace(still, front_probability=1)
     return {
         BASE: view(still, None),
         SECOND: second,
         UNSEEN: replace(second, other_scores=np.zeros_like(second.other_scores)),
-        IN_FRONT: view(replace(still, front_probability=1), other),
-        ELSEWHERE: view(replace(still, front_probability=1), other, behind),
+        IN_FRONT: view(in_front, other),
+        ELSEWHERE: view(in_front, other, behind),
         BACKGROUND: view(still, None, behind),
         OCCLUDED: view(replace(still, crops=_HIDDEN), None),
-        GALLERY: make_view(again, None, None, people.skeleton, replace(still, crops=_LIGHT), rng),
     }
 
 
-def _crop(
+def _still(
     people: Sightings,
     row: int,
-    config: AugmentConfig,
-    rng: np.random.Generator,
     read: Callable[[Path], NDArray[np.uint8]],
+    input_hw: tuple[int, int],
 ) -> Crop:
-    pixels = read(people.images[int(people.image_rows[row])])
-    return person_crop(pixels, people, row, config, rng, REID_HW)
+    return still_crop(read(people.images[int(people.image_rows[row])]), people, row, input_hw)
 
 
-def _packed(views: list[View], renderer: GuidanceRenderer) -> Tensor:
-    if not views:
-        return torch.zeros((0, 4, *REID_HW))
+def _packed(
+    views: Mapping[str, list[View]], skeleton: Skeleton, input_hw: tuple[int, int]
+) -> dict[str, Tensor]:
+    renderer = GuidanceRenderer(skeleton, input_hw)
     names = ("image", "points", "scores", "other_points", "other_scores")
-    batch = {n: torch.from_numpy(np.stack([getattr(v, n) for v in views])) for n in names}
-    return crops_of(batch, renderer, "cpu")
+    out = {}
+    for condition, found in views.items():
+        out[condition] = torch.zeros((0, 4, *input_hw))
+        if found:
+            stacked = {n: np.stack([getattr(view, n) for view in found]) for n in names}
+            batch = {n: torch.from_numpy(values) for n, values in stacked.items()}
+            out[condition] = crops_of(batch, renderer, "cpu")
+    return out
+
+
+def _embedded(embeddings: NDArray[np.floating], who: Who) -> Embedded:
+    return Embedded(embeddings, who.identities, who.cameras)
 
 
 def _intervals(found: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:

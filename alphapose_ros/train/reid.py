@@ -18,7 +18,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -27,14 +29,7 @@ from alphapose_ros.base.skeletons import HALPE26
 from alphapose_ros.data.pose_samples import SetSpec, one_thread
 from alphapose_ros.data.reid_augment import ReidAugment
 from alphapose_ros.data.reid_samples import ReidSamples
-from alphapose_ros.data.reid_sets import (
-    Sightings,
-    instances,
-    read_crop_list,
-    read_market,
-    read_mot,
-    read_posetrack,
-)
+from alphapose_ros.data.reid_sets import Sightings, instances, read_identities
 from alphapose_ros.reid.render import GuidanceRenderer
 from alphapose_ros.train.cache import MEMORY, ImageCache
 from alphapose_ros.train.distributed import World, joined
@@ -46,7 +41,9 @@ from alphapose_ros.train.reid_losses import (
     batch_hard_triplet,
     classification,
     supervised_contrast,
+    teaching,
 )
+from alphapose_ros.train.reid_teacher import load_teacher, projected, taught
 from alphapose_ros.train.run_config import deciding_options
 from alphapose_ros.weights import save_tensors
 
@@ -77,7 +74,7 @@ def train_reid(config: ReidTrainConfig) -> Path:
 
 def _train(config: ReidTrainConfig, world: World) -> Path:
     network = started(config)  # refused here rather than after the data was read
-    samples = _samples(config, world)
+    samples = _samples(config, world, network.dim)
     learner = Learner(network, samples.classes, config)
     learner.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(
@@ -104,8 +101,8 @@ def _train(config: ReidTrainConfig, world: World) -> Path:
     return finished
 
 
-def read_identities(text: str) -> tuple[Sightings, float]:
-    """A set of ``identities`` and its share, the format told by what it names.
+def identities_of(text: str) -> tuple[Sightings, float]:
+    """A set of ``identities`` and its share.
 
     Raises:
         InputError: no such set, or a share that is not a positive number.
@@ -117,18 +114,11 @@ def read_identities(text: str) -> tuple[Sightings, float]:
         share = 0.0
     if not 0 < share < float("inf"):
         raise InputError(f"identities: expected SET=RATIO, got {text!r}")
-    first, at, second = source.partition("@")
-    if not at:
-        return read_market(Path(first), SKELETON), share
-    if first.endswith(".json"):
-        return read_posetrack(Path(first), Path(second), skeleton=SKELETON), share
-    if "gt" in Path(first).stem or "det" in Path(first).stem:
-        return read_mot(Path(first), Path(second), skeleton=SKELETON), share
-    return read_crop_list(Path(first), Path(second), SKELETON), share
+    return read_identities(source, SKELETON), share
 
 
-def _samples(config: ReidTrainConfig, world: World) -> ReidSamples:
-    sets = [read_identities(text) for text in config.identities]
+def _samples(config: ReidTrainConfig, world: World, dim: int) -> ReidSamples:
+    sets = [identities_of(text) for text in config.identities]
     for text in config.instances:
         spec = SetSpec.parse(text)
         sets.append((instances(spec.read(SKELETON)), spec.ratio))
@@ -137,6 +127,7 @@ def _samples(config: ReidTrainConfig, world: World) -> ReidSamples:
         log.info("%s: %d sightings of %d people, share %g",
                  people.images[0].parent, len(people), known, share)  # fmt: skip
     limit = config.cache_mb * 2**20 if config.cache == MEMORY else 0
+    read = ImageCache(limit // (max(1, config.workers) * world.size)).read
     return ReidSamples(
         sets,
         people=config.people,
@@ -144,8 +135,34 @@ def _samples(config: ReidTrainConfig, world: World) -> ReidSamples:
         augment=ReidAugment(),
         seed=config.seed,
         input_hw=crop_hw(config),
-        read=ImageCache(limit // (max(1, config.workers) * world.size)).read,
+        read=read,
+        taught=_taught(config, world, [people for people, _ in sets], read, dim),
+        colour_seed=config.colour_seed,
     )
+
+
+def _taught(
+    config: ReidTrainConfig,
+    world: World,
+    sets: list[Sightings],
+    read: Callable[[Path], NDArray[np.uint8]],
+    dim: int,
+) -> list[NDArray[np.float32]]:
+    """What the teacher says of everybody, in ``dim`` numbers; one process asks, all read."""
+    if not config.teacher:
+        return []
+    teacher = load_teacher(config.teacher)
+    kept = Path(config.teacher_answers or Path(config.out) / "teacher.npz")
+
+    def answers() -> list[NDArray[np.float32]]:
+        return taught(
+            teacher, sets, number=config.colourings, seed=config.colour_seed, read=read, kept=kept
+        )
+
+    if world.is_main:
+        answers()
+    world.wait()
+    return projected(answers(), dim)
 
 
 def _batches(
@@ -171,12 +188,16 @@ def _terms_of(
     def terms(batch: Sample) -> Mapping[str, Tensor]:
         learned = learner.embeddings(batch, renderer, device)
         who = gather(batch["identity"].to(device)), gather(batch["label"].to(device))
+        answers = gather(batch["taught"].to(device)) if "taught" in batch else None
         named: dict[str, Tensor] = {}
         total = torch.zeros((), device=device)
         for name, each in learned.items():
             with torch.autocast(device.type, enabled=False):
                 raw, neck = gather(each.raw.float()), gather(each.neck.float())
                 found = _terms(raw, neck, each.classifier, who, config)
+                if answers is not None:
+                    found["teacher"] = teaching(gather(each.taught.float()), answers)
+                    found["loss"] = found["loss"] + config.teacher_weight * found["teacher"]
             total = total + each.weight * found["loss"]
             named |= {name: found["loss"]} if name else found
         return {**named, "loss": total}

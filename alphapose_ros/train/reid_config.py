@@ -44,6 +44,14 @@ class ReidTrainConfig(RunConfig):
         margin: of the triplets.
         contrast_weight: of the supervised contrast.
         temperature: of the contrast.
+        teacher: weights of OSNet or OSNet-AIN, or an .xml of Open Model Zoo's
+            person-reidentification networks: what it says of everybody is learned too; empty:
+            none.
+        teacher_answers: file that keeps what it said (default: teacher.npz in ``out``).
+        colourings: in how many colours of clothes everybody is shown to it and learned, the first
+            as they are.
+        colour_seed: of the others.
+        teacher_weight: of the distance (1 - cosine) from what the teacher says.
         attended_weight: of all of these losses on the embedding with attention.
         plain_weight: of the same on the embedding without attention; 0 leaves it untrained.
     """
@@ -65,6 +73,11 @@ class ReidTrainConfig(RunConfig):
     margin: float = setting(0.3, low=0)
     contrast_weight: float = setting(1.0, low=0)
     temperature: float = setting(0.1, above=0)
+    teacher: str = ""
+    teacher_answers: str = ""
+    colourings: int = setting(1, low=1)
+    colour_seed: int = setting(0, low=0)
+    teacher_weight: float = setting(10.0, above=0)
     attended_weight: float = setting(1.0, low=0)
     plain_weight: float = setting(0.5, low=0)
     average_decay: float = setting(0.998, low=0, high=1)
@@ -81,6 +94,10 @@ class ReidTrainConfig(RunConfig):
         ):
             raise ConfigError(
                 f"input_hw: expected height and width, multiples of 16, got {self.input_hw}"
+            )
+        if not self.teacher and (self.colourings > 1 or self.teacher_answers):
+            raise ConfigError(
+                "colourings, teacher_answers: expected a teacher with them, got none"
             )
         if self.layout == REID_NET and not self.attended_weight and not self.plain_weight:
             raise ConfigError("attended_weight, plain_weight: expected one above 0, got none")

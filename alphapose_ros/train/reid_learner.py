@@ -30,12 +30,14 @@ class Learned:
 
     Attributes:
         raw, neck: (N, D) before and behind the neck; the same where there is none.
+        taught: (N, D) what is compared with the teacher's answer.
         classifier: of the people who were seen more than once, behind the neck.
         weight: of its losses.
     """
 
     raw: Tensor
     neck: Tensor
+    taught: Tensor
     classifier: nn.Module
     weight: float
 
@@ -55,7 +57,10 @@ class Learner(nn.Module):
         self._config, self._input = config, Normalised(nn.Identity())
         self.classifier = nn.Linear(network.dim, max(classes, 1), bias=False)
         nn.init.normal_(self.classifier.weight, std=0.001)
-        if not isinstance(network, OSNet):
+        if isinstance(network, OSNet):
+            # Its embedding has no negative numbers, a teacher's has: they differ by a rotation.
+            self.toward_teacher = nn.Linear(network.dim, network.dim, bias=False)
+        else:
             self.plain_classifier = nn.Linear(network.dim, max(classes, 1), bias=False)
             nn.init.normal_(self.plain_classifier.weight, std=0.001)
 
@@ -66,13 +71,13 @@ class Learner(nn.Module):
         config = self._config
         if isinstance(self.network, OSNet):
             raw = self.network.raw(self._input(pixels_of(batch, device)))
-            return {"": Learned(raw, raw, self.classifier, 1.0)}
+            return {"": Learned(raw, raw, self.toward_teacher(raw), self.classifier, 1.0)}
         out = self.network.both(crops_of(batch, renderer, device))
+        attended = out.attended, out.attended_neck, out.attended_neck
+        plain = out.plain, out.plain_neck, out.plain_neck
         return {
-            "": Learned(out.attended, out.attended_neck, self.classifier, config.attended_weight),
-            "plain": Learned(
-                out.plain, out.plain_neck, self.plain_classifier, config.plain_weight
-            ),
+            "": Learned(*attended, self.classifier, config.attended_weight),
+            "plain": Learned(*plain, self.plain_classifier, config.plain_weight),
         }
 
 

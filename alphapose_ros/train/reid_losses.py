@@ -67,6 +67,11 @@ def classification(logits: Tensor, labels: Tensor, smoothing: float = 0.1) -> Te
     return functional.cross_entropy(logits[known], labels[known], label_smoothing=smoothing)
 
 
+def teaching(embeddings: Tensor, answers: Tensor) -> Tensor:
+    """Mean of 1 - cosine between embeddings (N, D) and a teacher's unit ones (N, D)."""
+    return (1 - (functional.normalize(embeddings, dim=1) * answers).sum(1)).mean()
+
+
 def _distances(embeddings: Tensor) -> Tensor:
     """Euclidean, (N, N); the root is held off zero, where its slope is infinite."""
     squares = embeddings.square().sum(1)

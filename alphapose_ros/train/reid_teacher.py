@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A teacher of ``train reid``: what another network says of everybody, each in several colours.
+
+It sees everybody once, alone and as he is; the student sees him before other backgrounds and
+beside others, and shall say the same. So the teacher runs once and its answers are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from alphapose_ros.base.errors import WeightsError
+from alphapose_ros.data.recolour import person_colours, recoloured
+from alphapose_ros.data.reid_augment import still_crop
+from alphapose_ros.data.reid_sets import Sightings
+from alphapose_ros.models.reid import ReidNet
+from alphapose_ros.registry.store import resolve
+from alphapose_ros.reid.factory import load_reid
+from alphapose_ros.runtime.config import RuntimeOptions
+from alphapose_ros.runtime.openvino_model import OpenVinoModel
+
+log = logging.getLogger(__name__)
+
+FloatArray = NDArray[np.float32]
+_OPEN_MODEL_ZOO_HW = (256, 128)
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """``run`` takes RGB crops (1, 3, h, w) in 0..255 of ``input_hw``, gives (1, D, ...)."""
+
+    run: Callable[[Tensor], Tensor]
+    input_hw: tuple[int, int]
+    digest: str
+
+    def __call__(self, crop: NDArray[np.uint8]) -> FloatArray:
+        """Unit embedding (D,) of one crop (h, w, 3)."""
+        pixels = torch.from_numpy(crop).permute(2, 0, 1)[None].float()
+        found = self.run(pixels).reshape(-1)
+        return np.asarray(torch.nn.functional.normalize(found, dim=0).numpy(), np.float32)
+
+
+def load_teacher(weights: str) -> Teacher:
+    """OSNet's or OSNet-AIN's weights, or an .xml of Open Model Zoo's person-reidentification.
+
+    The latter take BGR in 0..255, as their documentation says.
+
+    Raises:
+        WeightsError: no such file, or a network that wants poses.
+        MissingDependencyError: openvino is not installed.
+    """
+    if weights.endswith(".xml"):
+        model = OpenVinoModel(weights, RuntimeOptions(precision="float32"))
+        parts = [Path(weights), Path(weights).with_suffix(".bin")]
+        return Teacher(lambda rgb: model(rgb.flip(1))[0], _OPEN_MODEL_ZOO_HW, _digest(parts))
+    path = resolve(weights)
+    network, input_hw, _ = load_reid(path)
+    if isinstance(network, ReidNet):
+        raise WeightsError(f"{path}: expected a teacher that sees pixels alone, got a ReidNet")
+    return Teacher(torch.inference_mode()(network.forward), input_hw, _digest([path]))
+
+
+def taught(
+    teacher: Teacher,
+    sets: Sequence[Sightings],
+    *,
+    number: int,
+    seed: int,
+    read: Callable[[Path], NDArray[np.uint8]],
+    kept: Path,
+) -> list[FloatArray]:
+    """Unit embeddings (N, ``number``, D) of each set's sightings in that many colourings.
+
+    Args:
+        teacher: what is asked.
+        sets: whom.
+        number: of colourings, the first as they are.
+        seed: of the colours.
+        read: how an image's path becomes its RGB pixels.
+        kept: file (.npz) of the answers; one that is there is read, where it answers the same.
+    """
+    asked = _question(teacher, sets, number, seed)
+    if kept.is_file():
+        with np.load(kept) as stored:
+            if str(stored["asked"]) == asked:
+                return [stored[f"set{at}"] for at in range(len(sets))]
+        log.info("%s: answers of other people or of another teacher, asked anew", kept)
+    found = [_answers(teacher, people, number, seed, read) for people in sets]
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, Any] = {f"set{at}": each for at, each in enumerate(found)}
+    np.savez(kept, asked=asked, **arrays)
+    return found
+
+
+def projected(found: Sequence[FloatArray], dim: int) -> list[FloatArray]:
+    """The same as unit rows of ``dim`` numbers that keep the cosines as well as ``dim`` can.
+
+    These are the coordinates along the directions in which the answers are largest.
+    """
+    flat = np.concatenate([each.reshape(-1, each.shape[-1]) for each in found])
+    _, basis = np.linalg.eigh(flat.T @ flat)
+    basis = basis[:, ::-1][:, :dim]
+    out = []
+    for each in found:
+        short = each @ basis
+        short = np.pad(short, ((0, 0), (0, 0), (0, dim - basis.shape[1])))
+        out.append((short / np.linalg.norm(short, axis=-1, keepdims=True)).astype(np.float32))
+    return out
+
+
+def _answers(
+    teacher: Teacher,
+    people: Sightings,
+    number: int,
+    seed: int,
+    read: Callable[[Path], NDArray[np.uint8]],
+) -> FloatArray:
+    rows: list[list[FloatArray]] = []
+    for row in tqdm(range(len(people)), desc="teacher", unit="person"):
+        pixels = read(people.images[int(people.image_rows[row])])
+        crop = still_crop(pixels, people, row, teacher.input_hw)
+        chosen = (person_colours(people, row, k, seed) for k in range(number))
+        rows.append([teacher(recoloured(crop, people.skeleton, each)) for each in chosen])
+    return np.array(rows, np.float32)
+
+
+def _question(teacher: Teacher, sets: Sequence[Sightings], number: int, seed: int) -> str:
+    """What the answers depend on, as one digest."""
+    digest = hashlib.sha256(f"{teacher.digest} {number} {seed}".encode())
+    for people in sets:
+        digest.update("\n".join(map(str, people.images)).encode())
+        for values in (people.image_rows, people.boxes, people.keypoints, people.scores):
+            digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            digest.update(path.read_bytes())
+        except OSError as error:
+            raise WeightsError(f"{path}: cannot be read: {error}") from error
+    return digest.hexdigest()
