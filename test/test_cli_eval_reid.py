@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 
 from alphapose_ros import cli
-from alphapose_ros.models.osnet import OSNet
+from alphapose_ros.models.osnet import WIDTHS, OSNet
 from alphapose_ros.weights import save_tensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -37,16 +38,65 @@ def test_attention_holds_on_to_the_person(
     assert weight > 1.3 * numbers["attention, unchanged: area_of_person"]
 
 
-def test_a_network_without_attention_is_refused(
+def osnet(folder: Path) -> str:
+    torch.manual_seed(0)
+    weights = folder / "osnet.safetensors"
+    save_tensors(OSNet(WIDTHS["0_25"]).state_dict(), weights)
+    return str(weights)
+
+
+def market(shared: Path, folder: Path) -> Path:
+    """Two people by two cameras, one of them without a picture that shows him whole."""
+    images = shared / "data" / "coco_person" / "images"
+    folder.mkdir()
+    content = json.loads((shared / "data" / "coco_person" / "val.json").read_text())
+    files = {entry["id"]: entry["file_name"] for entry in content["images"]}
+    tall = [each for each in content["annotations"] if each.get("num_keypoints_gt", 0) > 15]
+    for person, entry in enumerate(tall[:2]):
+        image = cv2.imread(str(images / files[entry["image_id"]]))
+        x, y, w, h = map(int, entry["bbox"])
+        for camera in (1, 2):
+            crop = image[max(0, y - camera) : y + h, max(0, x - camera) : x + w]
+            cv2.imwrite(str(folder / f"{person:04d}_c{camera}s1_000000_00.png"), crop)
+    return folder
+
+
+def test_identities_are_found_again(
+    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, written = market(shared, tmp_path / "crops"), tmp_path / "reid.json"
+    argv = ["eval", "reid", "--identities", str(folder), "--json", str(written), "--quiet"]
+    assert cli.main(argv) == 0
+    numbers = json.loads(written.read_text())
+    assert "4 queries of 2 people, 4 pictures" in capsys.readouterr().out
+    assert numbers["ranking, unchanged, attention: rank1"] == 1  # nearly the same picture
+    assert numbers["ranking, unchanged, attention: mean_ap"] == 1
+    assert cli.main([*argv, "--queries", str(folder), "--most", "2", "--weights",
+                     osnet(tmp_path)]) == 0  # fmt: skip
+    numbers = json.loads(written.read_text())
+    assert numbers["queries"] == 2
+    assert "ranking, unchanged, attention: rank1" not in numbers
+    assert 0 <= numbers["ranking, unchanged, none: rank1"] <= 1
+
+
+def test_what_is_missing_or_too_much_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     people = tmp_path / "people.json"
     people.write_text(json.dumps({"images": [], "annotations": [], "categories": []}))
-    weights = tmp_path / "osnet.safetensors"
-    torch.manual_seed(0)
-    save_tensors(OSNet((16, 64, 96, 128)).state_dict(), weights)
-    argv = ["eval", "reid", "--annotations", str(people), "--images", str(tmp_path)]
-    assert cli.main([*argv, "--weights", str(weights)]) == 2
-    assert "expected a network with pose-guided attention" in capsys.readouterr().err
-    assert cli.main([*argv, "--most", "1"]) == 2
-    assert "--most: expected at least 2, got 1" in capsys.readouterr().err
+    given = ["--annotations", str(people), "--images", str(tmp_path)]
+    for argv, told in (
+        ([*given, "--most", "1"], "--most: expected at least 2, got 1"),
+        ([], "expected --identities SET, or --annotations FILE"),
+        ([*given, "--identities", "crops"], "--annotations or --identities, got both"),
+        ([*given, "--queries", "crops"], "--queries: expected --identities"),
+        (["--identities", str(tmp_path / "none")], "expected a folder of pictures"),
+    ):
+        assert cli.main(["eval", "reid", *argv]) == 2
+        assert told in capsys.readouterr().err
+    for source in (str(people), f"{people}@{tmp_path}"):
+        argv = ["eval", "reid", "--identities", source, "--json", str(people)]
+        assert cli.main(argv) == 2
+        assert "--json: expected another file than the input" in capsys.readouterr().err
+    assert cli.main(["eval", "pose", "--identities", "crops"]) == 2
+    assert "--identities: expected eval reid" in capsys.readouterr().err

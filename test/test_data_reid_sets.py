@@ -14,6 +14,7 @@ import torch
 
 from alphapose_ros.base.errors import ConfigError, InputError
 from alphapose_ros.base.skeletons import COCO17, HALPE26, HALPE136
+from alphapose_ros.data import reid_sets
 from alphapose_ros.data.augment import Crop
 from alphapose_ros.data.people import People
 from alphapose_ros.data.reid_augment import ReidAugment, beside, make_view, over
@@ -313,3 +314,20 @@ def test_tracklets_are_mined_from_clips(tmp_path: Path, monkeypatch: pytest.Monk
         command.mine_tracklets(replace(config, clips=["a/cam.mp4", "b/cam.mp4"]))
     with pytest.raises(ConfigError, match="clips"):
         command.TrackletConfig()
+
+
+def test_pku_reids_names_are_read(tmp_path: Path) -> None:
+    for name in ("002_1_3.png", "002_2_8.png", "0000_000_01_0303morning_0015_0.jpg"):
+        picture(tmp_path / name)
+    found = read_market(tmp_path)
+    assert found.identities.tolist() == [2, 2]
+    assert found.cameras.tolist() == [1, 2]
+
+
+def test_formats_are_told_by_what_they_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    for name in ("read_market", "read_posetrack", "read_mot", "read_crop_list"):
+        monkeypatch.setattr(reid_sets, name, lambda *_, name=name, **__: asked.append(name))
+    for text in ("crops", "a.json@images", "gt.txt@img1", "list_train.txt@train"):
+        reid_sets.read_identities(text)
+    assert asked == ["read_market", "read_posetrack", "read_mot", "read_crop_list"]

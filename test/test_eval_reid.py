@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from alphapose_ros.base.errors import InputError
+from alphapose_ros.base.records import Detections, Poses
 from alphapose_ros.base.skeletons import HALPE26
 from alphapose_ros.data.reid_sets import Sighting, Sightings, sightings
 from alphapose_ros.eval.reid import (
@@ -21,6 +23,7 @@ from alphapose_ros.eval.reid import (
     movement_report,
     rank,
 )
+from alphapose_ros.eval.reid_poses import posed
 from alphapose_ros.eval.reid_views import (
     BACKGROUND,
     BASE,
@@ -33,8 +36,11 @@ from alphapose_ros.eval.reid_views import (
     UNSEEN,
     changed_views,
     evaluate_views,
+    identity_views,
 )
+from alphapose_ros.models.osnet import WIDTHS, OSNet
 from alphapose_ros.models.reid import GUIDANCE, ReidNet, packed, unpacked_guidance
+from alphapose_ros.reid.factory import Normalised
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -193,3 +199,85 @@ def test_held_out_people_in_changed_boxes(tmp_path: Path) -> None:
     assert 0 <= report["ranking"][f"{BASE}, attention"]["rank1"] <= 1
     nobody = changed_views(people[[]])
     assert {len(crops) for crops in nobody.crops.values()} == {0}
+    assert evaluate_views(ReidNet(width=16, dim=8), nobody)["people"] == 0
+
+
+def test_a_network_without_attention_ranks_too(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = Normalised(OSNet(WIDTHS["0_25"])).eval()
+    found = changed_views(crowd(tmp_path, 3), input_hw=(64, 32))
+    seen: list[torch.Tensor] = []
+    network.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    report = evaluate_views(network, found)
+    assert set(report["ranking"]) == {f"{name}, none" for name in CONDITIONS}
+    assert report["movement"] == report["attention"] == {}
+    assert seen[0].shape == (3, 3, 64, 32)
+    assert 40 < seen[0].max() <= 255.01  # RGB as it was
+
+
+def twice(folder: Path, people: int) -> Sightings:
+    """Everybody by two cameras, a stranger, and somebody whose body is not known."""
+    once = crowd(folder, people)
+    again = replace(once, cameras=np.ones(people))
+    stranger = replace(once[:1], identities=np.array([-1]))
+    faint = replace(once[:1], scores=np.zeros_like(once.scores[:1]), cameras=np.array([2]))
+    first = replace(once, cameras=np.zeros(people))
+    return Sightings.concatenate([first, again, stranger, faint])
+
+
+def test_identities_are_looked_for_in_all_pictures(tmp_path: Path) -> None:
+    people = twice(tmp_path, 4)
+    found = identity_views(people, people, input_hw=(64, 32))
+    assert {len(found.crops[name]) for name in CONDITIONS} == {8} == {len(found.queries)}
+    assert len(found.crops[GALLERY]) == len(found.gallery) == 10
+    assert sorted(found.queries.identities.tolist()) == [0, 0, 1, 1, 2, 2, 3, 3]
+    # What the gallery shows of a query is the query: nothing is drawn at random in it.
+    same = found.gallery.identities == found.queries.identities[0]
+    same &= found.gallery.cameras == found.queries.cameras[0]
+    assert torch.equal(found.crops[BASE][0], found.crops[GALLERY][np.flatnonzero(same)[0]])
+    torch.manual_seed(0)
+    report = evaluate_views(ReidNet(width=16, dim=8), found)
+    assert (report["people"], report["queries"], report["gallery"]) == (4, 8, 10)
+    # The other camera's picture is the same one.
+    assert report["ranking"][f"{BASE}, attention"]["rank1"] == 1
+    few = identity_views(people, people, most=3, input_hw=(64, 32))
+    assert torch.equal(few.crops[BASE], found.crops[BASE][: len(few.queries)])
+    nobody = identity_views(people[[]], people, input_hw=(64, 32))
+    assert evaluate_views(ReidNet(width=16, dim=8), nobody)["queries"] == 0
+
+
+def test_the_second_person_is_another(tmp_path: Path) -> None:
+    people = twice(tmp_path, 2)
+    found = identity_views(people, people, input_hw=(64, 32))
+    front = found.crops[IN_FRONT][:, :3] - found.crops[BASE][:, :3]
+    assert (
+        front.abs().amax((1, 2, 3)).min() > 0.3
+    )  # nobody stands before himself, colour on colour
+
+
+def test_pictures_without_joints_are_posed(tmp_path: Path) -> None:
+    people = twice(tmp_path, 2)
+    boxed = replace(people, boxes=np.where(np.arange(6)[:, None] == 4, 0, people.boxes))
+    unknown = replace(boxed, scores=np.where(np.arange(6)[:, None] >= 4, 0, boxed.scores))
+    asked: list[np.ndarray] = []
+
+    class Stub:
+        finds_people, skeleton = False, HALPE26
+
+        def __call__(self, batch: object, boxes: list[Detections]) -> list[Poses]:
+            asked.append(boxes[0].boxes)
+            joints = np.full((1, len(HALPE26), 2), 7, np.float32)
+            scores = np.full((1, len(HALPE26)), 0.5, np.float32)
+            return [Poses(joints, scores, boxes[0].boxes, [1], [0], HALPE26)]
+
+    ticks: list[int] = []
+    found = posed(unknown, Stub(), lambda: ticks.append(1))
+    assert len(asked) == len(ticks) == 2
+    np.testing.assert_array_equal(asked[0], [[0, 0, 100, 160]])  # the whole picture
+    np.testing.assert_array_equal(asked[1], boxed.boxes[5:])
+    assert (found.keypoints[4:] == 7).all()
+    assert np.array_equal(found.keypoints[:4], unknown.keypoints[:4])
+    one_stage = Stub()
+    one_stage.finds_people = True
+    with pytest.raises(InputError, match="answers given boxes"):
+        posed(unknown, one_stage)

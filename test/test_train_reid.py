@@ -15,20 +15,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alphapose_ros.base.errors import ConfigError, InputError, WeightsError
+from alphapose_ros.models.osnet import WIDTHS, OSNet
 from alphapose_ros.models.reid import ReidNet
 from alphapose_ros.registry.store import resolve
 from alphapose_ros.reid.factory import load_reid
-from alphapose_ros.train import reid as trainer
 from alphapose_ros.train import reid_learner
 from alphapose_ros.train.loop import Run
-from alphapose_ros.train.reid import read_identities, train_reid
+from alphapose_ros.train.reid import identities_of, train_reid
 from alphapose_ros.train.reid_config import ReidTrainConfig
 from alphapose_ros.train.reid_losses import (
     batch_hard_triplet,
     classification,
     supervised_contrast,
 )
-from alphapose_ros.weights import load_checkpoint, load_tensors
+from alphapose_ros.weights import load_checkpoint, load_tensors, save_tensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -200,25 +200,96 @@ def test_it_starts_from_a_pose_network_or_an_earlier_run(tmp_path: Path) -> None
         train_reid(replace(again, init="detector_nano", out=str(tmp_path / "no")))
 
 
+def test_osnet_is_trained_in_its_place(tmp_path: Path) -> None:
+    chosen = config(
+        tmp_path, layout="osnet_x0_25", freeze=0, input_hw=[64, 32], steps=12, log_every=6
+    )
+    made = train_reid(chosen)
+    rows = (tmp_path / "run" / "log.csv").read_text().splitlines()
+    at = rows[0].split(",").index("contrast")
+    assert "plain" not in rows[0]
+    assert float(rows[2].split(",")[at]) < float(rows[1].split(",")[at])
+    network, input_hw, dim = load_reid(made)
+    assert isinstance(network.network, OSNet)
+    assert (network.network.channels, input_hw, dim) == (WIDTHS["0_25"], (256, 128), 512)
+    again = train_reid(
+        replace(
+            chosen, init=str(made), out=str(tmp_path / "again"), steps=1, freeze=5,
+            learning_rate=1e-2,
+        )
+    )  # fmt: skip
+    before, after = load_tensors(made), load_tensors(again)
+    kept = [key for key in before if key.endswith("weight") and key.startswith("conv")]
+    assert all(torch.equal(before[key], after[key]) for key in kept)
+    assert not torch.equal(before["fc.0.weight"], after["fc.0.weight"])
+
+
+def test_a_layout_starts_from_its_own_weights(tmp_path: Path) -> None:
+    weights = tmp_path / "osnet.safetensors"
+    save_tensors(OSNet(WIDTHS["0_5"]).state_dict(), weights)
+    for layout, init, match in (
+        ("osnet_x0_25", str(weights), "expected weights of osnet_x0_25, got OSNet of"),
+        ("osnet_ain_x0_5", str(weights), "expected weights of osnet_ain_x0_5, got OSNet of"),
+        ("osnet_x0_5", "pose_nano", "got those of another network"),
+        ("reid_net", str(weights), "light network"),
+    ):
+        with pytest.raises(WeightsError, match=match):
+            train_reid(config(tmp_path, layout=layout, init=init))
+    with pytest.raises(ConfigError, match="freeze: expected 0"):
+        train_reid(config(tmp_path, layout="osnet_x0_25", freeze=2))
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_embedding_can_be_left_out(tmp_path: Path) -> None:
+    trained = {}
+    for name, weights in (("attended", (1.0, 0.0)), ("plain", (0.0, 1.0))):
+        chosen = config(
+            tmp_path, out=str(tmp_path / name), attended_weight=weights[0],
+            plain_weight=weights[1], steps=1, weight_decay=0.0, average_decay=0.0,
+        )  # fmt: skip
+        trained[name] = load_tensors(train_reid(chosen))
+    torch.manual_seed(0)
+    start = ReidNet(width=24, dim=12).state_dict()
+    for key, own in (("embed.weight", "attended"), ("plain.weight", "plain")):
+        for name, state in trained.items():
+            assert torch.equal(state[key], start[key]) == (name != own), (key, name)
+
+
+@pytest.mark.parametrize("layout", ["reid_net", "osnet_x0_25"])
+def test_it_learns_what_a_teacher_says(tmp_path: Path, layout: str) -> None:
+    torch.manual_seed(3)
+    weights = tmp_path / "teacher.safetensors"
+    teacher = OSNet(WIDTHS["0_25"]).eval()
+    save_tensors(teacher.state_dict(), weights)
+    chosen = config(
+        tmp_path, layout=layout, freeze=0, input_hw=[64, 32], steps=16, log_every=8,
+        teacher=str(weights), colourings=2, learning_rate=5e-3,
+    )  # fmt: skip
+    train_reid(chosen)
+    rows = (tmp_path / "run" / "log.csv").read_text().splitlines()
+    at = rows[0].split(",").index("teacher")
+    assert float(rows[2].split(",")[at]) < float(rows[1].split(",")[at])
+    with np.load(tmp_path / "run" / "teacher.npz") as kept:
+        assert kept["set0"].shape == (18, 2, 512)
+
+
 def test_sets_and_options_are_checked(tmp_path: Path) -> None:
-    found, share = read_identities(f"{crowd(tmp_path / 'crops')}=0.25")
+    found, share = identities_of(f"{crowd(tmp_path / 'crops')}=0.25")
     assert (len(found), share) == (18, 0.25)
-    assert read_identities(str(tmp_path / "crops"))[1] == 1
+    assert identities_of(str(tmp_path / "crops"))[1] == 1
     for bad in ("crops=0", "crops=much"):
         with pytest.raises(InputError, match="SET=RATIO"):
-            read_identities(bad)
+            identities_of(bad)
+    for changes, match in (
+        ({"input_hw": [64]}, "input_hw"),
+        ({"input_hw": [64, 40]}, "multiples of 16"),
+        ({"colourings": 2}, "expected a teacher"),
+        ({"attended_weight": 0, "plain_weight": 0}, "expected one above 0"),
+        ({"layout": "osnet"}, "layout"),
+    ):
+        with pytest.raises(ConfigError, match=match):
+            ReidTrainConfig(identities=["a"], **changes)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="at least one set"):
         ReidTrainConfig()
     with pytest.raises(ConfigError, match="views"):
         ReidTrainConfig(identities=["a"], views=1)
-
-
-def test_formats_are_told_by_what_they_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-    for name in ("read_market", "read_posetrack", "read_mot", "read_crop_list"):
-        monkeypatch.setattr(trainer, name, lambda *_, name=name, **__: asked.append(name))
-    for text in ("crops", "a.json@images", "gt.txt@img1", "list_train.txt@train=0.5"):
-        read_identities(text)
-    assert asked == ["read_market", "read_posetrack", "read_mot", "read_crop_list"]

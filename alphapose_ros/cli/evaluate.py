@@ -193,6 +193,8 @@ def _inputs(args: argparse.Namespace) -> list[str | Path | None]:
     """What is read, as far as it is named; of folders of truths and results their files."""
     named = ("annotations", "feet", "video", "weights", "teacher", "params_file")
     read: list[str | Path | None] = [getattr(args, each) for each in named]
+    for each in (args.identities, args.queries):  # FOLDER, or FILE@FOLDER
+        read += (each or "").split("@")
     if args.what == "tracking":
         read += tracking_files(args)
     return read

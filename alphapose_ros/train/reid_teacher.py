@@ -61,9 +61,10 @@ def load_teacher(weights: str) -> Teacher:
         MissingDependencyError: openvino is not installed.
     """
     if weights.endswith(".xml"):
-        model = OpenVinoModel(weights, RuntimeOptions(precision="float32"))
         parts = [Path(weights), Path(weights).with_suffix(".bin")]
-        return Teacher(lambda rgb: model(rgb.flip(1))[0], _OPEN_MODEL_ZOO_HW, _digest(parts))
+        digest = _digest(parts)  # before OpenVINO's own words for a part that is missing
+        model = OpenVinoModel(weights, RuntimeOptions(precision="float32"))
+        return Teacher(lambda rgb: model(rgb.flip(1))[0], _OPEN_MODEL_ZOO_HW, digest)
     path = resolve(weights)
     network, input_hw, _ = load_reid(path)
     if isinstance(network, ReidNet):
@@ -104,18 +105,21 @@ def taught(
 
 
 def projected(found: Sequence[FloatArray], dim: int) -> list[FloatArray]:
-    """The same as unit rows of ``dim`` numbers that keep the cosines as well as ``dim`` can.
+    """The same as unit rows of ``dim`` numbers, in the directions in which people differ most.
 
-    These are the coordinates along the directions in which the answers are largest.
+    What all answers have in common is taken off first: it says nothing of anybody, and a student
+    whose embeddings have no mean (behind a BN-neck) could not say it.
     """
     flat = np.concatenate([each.reshape(-1, each.shape[-1]) for each in found])
-    _, basis = np.linalg.eigh(flat.T @ flat)
+    mean = flat.mean(0)
+    _, basis = np.linalg.eigh((flat - mean).T @ (flat - mean))
     basis = basis[:, ::-1][:, :dim]
     out = []
     for each in found:
-        short = each @ basis
+        short = (each - mean) @ basis
         short = np.pad(short, ((0, 0), (0, 0), (0, dim - basis.shape[1])))
-        out.append((short / np.linalg.norm(short, axis=-1, keepdims=True)).astype(np.float32))
+        length = np.linalg.norm(short, axis=-1, keepdims=True)
+        out.append((short / np.maximum(length, 1e-12)).astype(np.float32))
     return out
 
 

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A teacher of re-identification: asked once, in every colouring, and compared by cosines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from alphapose_ros.base.errors import WeightsError
+from alphapose_ros.base.skeletons import HALPE26
+from alphapose_ros.data.coco import read_image
+from alphapose_ros.data.reid_sets import Sighting, Sightings, sightings
+from alphapose_ros.models.osnet import WIDTHS, OSNet
+from alphapose_ros.models.reid import ReidNet
+from alphapose_ros.train.reid_losses import teaching
+from alphapose_ros.train.reid_teacher import Teacher, load_teacher, projected, taught
+from alphapose_ros.weights import save_tensors
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def people(folder: Path, count: int = 3) -> Sightings:
+    rows = []
+    for person in range(count):
+        path = folder / f"{person}.png"
+        cv2.imwrite(str(path), np.full((40, 20, 3), (30, 60 * person, 220), np.uint8))
+        rows.append(Sighting(path, identity=person))
+    return sightings(rows, HALPE26)
+
+
+class Counting(Teacher):
+    """Says the mean colour, and notes how often."""
+
+    calls = 0
+
+    def __call__(self, crop: np.ndarray) -> np.ndarray:
+        type(self).calls += 1
+        mean = crop.reshape(-1, 3).mean(0)
+        return (mean / np.linalg.norm(mean)).astype(np.float32)
+
+
+@pytest.fixture
+def teacher(monkeypatch: pytest.MonkeyPatch) -> Counting:
+    monkeypatch.setattr(Counting, "calls", 0)
+    return Counting(lambda crop: crop, (64, 32), "one")
+
+
+def ask(teacher: Teacher, sets: list[Sightings], kept: Path, **changes: int) -> list[np.ndarray]:
+    chosen = {"number": 2, "seed": 0} | changes
+    return taught(teacher, sets, read=read_image, kept=kept, **chosen)
+
+
+def test_everybody_is_asked_once_in_every_colouring(teacher: Counting, tmp_path: Path) -> None:
+    seen, kept = people(tmp_path), tmp_path / "run" / "teacher.npz"
+    found = ask(teacher, [seen, seen[:1]], kept)
+    assert [each.shape for each in found] == [(3, 2, 3), (1, 2, 3)]
+    assert teacher.calls == 8
+    plain = np.array([220, 60, 30]) / np.linalg.norm([220, 60, 30])
+    np.testing.assert_allclose(found[0][1, 0], plain, atol=0.02)
+    assert np.abs(found[0][1, 1] - plain).max() > 0.1  # in other colours somebody else
+    again = ask(teacher, [seen, seen[:1]], kept)
+    assert teacher.calls == 8
+    assert all(np.array_equal(a, b) for a, b in zip(found, again, strict=True))
+
+
+def test_answers_to_another_question_are_not_taken(teacher: Counting, tmp_path: Path) -> None:
+    seen, kept = people(tmp_path), tmp_path / "teacher.npz"
+    ask(teacher, [seen], kept)
+    moved = replace(seen, boxes=seen.boxes + np.array([0, 0, 10, 20]))
+    questions = [
+        lambda: ask(teacher, [seen], kept, seed=1),
+        lambda: ask(teacher, [seen], kept, number=1),
+        lambda: ask(teacher, [moved], kept),
+        lambda: ask(replace(teacher, digest="two"), [seen], kept),
+    ]
+    for question in questions:
+        before = teacher.calls
+        question()
+        assert teacher.calls > before
+    assert ask(teacher, [seen[[]]], kept)[0].shape[0] == 0
+
+
+def test_fewer_numbers_keep_how_people_differ(rng: np.random.Generator) -> None:
+    common = np.full(12, 0.4)
+    flat = common + rng.normal(size=(40, 3)) @ rng.normal(size=(3, 12))  # three directions alone
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+    sets = [flat[:30].reshape(15, 2, 12).astype(np.float32), flat[30:].reshape(5, 2, 12)]
+    short = projected(sets, 6)
+    assert [each.shape for each in short] == [(15, 2, 6), (5, 2, 6)]
+    joined = np.concatenate([each.reshape(-1, 6) for each in short])
+    apart = flat - flat.mean(0)
+    apart /= np.linalg.norm(apart, axis=1, keepdims=True)
+    np.testing.assert_allclose(joined @ joined.T, apart @ apart.T, atol=1e-3)
+    longer = projected(sets, 20)[0]
+    assert longer.shape == (15, 2, 20)
+    np.testing.assert_allclose(np.linalg.norm(longer, axis=-1), 1, atol=1e-5)
+    alike = projected([np.ones((4, 1, 3), np.float32)], 2)[0]
+    assert np.isfinite(alike).all()
+
+
+def test_the_distance_from_a_teacher() -> None:
+    answers = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    found = teaching(torch.tensor([[5.0, 0.0], [3.0, 3.0]]), answers)
+    assert found.item() == pytest.approx((0 + 1 - 0.5**0.5) / 2)
+
+
+def test_osnet_teaches_and_a_reid_net_does_not(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    weights = tmp_path / "osnet.safetensors"
+    save_tensors(OSNet(WIDTHS["0_25"]).state_dict(), weights)
+    teacher = load_teacher(str(weights))
+    answer = teacher(np.full((*teacher.input_hw, 3), 90, np.uint8))
+    assert (teacher.input_hw, answer.shape) == ((256, 128), (512,))
+    assert np.linalg.norm(answer) == pytest.approx(1, abs=1e-5)
+    save_tensors(ReidNet(width=16, dim=8).state_dict(), tmp_path / "reid.safetensors")
+    with pytest.raises(WeightsError, match="sees pixels alone"):
+        load_teacher(str(tmp_path / "reid.safetensors"))
+    with pytest.raises(WeightsError, match="nowhere"):
+        load_teacher(str(tmp_path / "nowhere.xml"))
+
+
+def test_open_model_zoo_takes_blue_first(tmp_path: Path) -> None:
+    openvino = pytest.importorskip("openvino", reason="OPENVINO NOT CHECKED: it is absent")
+    ops = openvino.opset13
+    given = ops.parameter([1, 3, 256, 128], np.float32, "data")
+    mean = ops.reduce_mean(given, np.array([2, 3]), keep_dims=True)
+    openvino.save_model(openvino.Model([mean], [given]), str(tmp_path / "net.xml"), False)
+    crop = np.zeros((256, 128, 3), np.uint8)
+    crop[..., 2] = 100  # blue, the last of RGB
+    teacher = load_teacher(str(tmp_path / "net.xml"))
+    np.testing.assert_allclose(teacher(crop), [1, 0, 0], atol=1e-6)
+    other = tmp_path / "other.xml"
+    other.write_bytes((tmp_path / "net.xml").read_bytes())
+    with pytest.raises(WeightsError, match="cannot be read"):
+        load_teacher(str(other))
