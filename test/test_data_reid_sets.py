@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from alphapose_ros.base.errors import ConfigError, InputError
 from alphapose_ros.base.skeletons import COCO17, HALPE26, HALPE136
 from alphapose_ros.data import reid_sets
 from alphapose_ros.data.augment import Crop
+from alphapose_ros.data.coco import read_image
 from alphapose_ros.data.people import People
 from alphapose_ros.data.reid_augment import ReidAugment, beside, make_view, over
 from alphapose_ros.data.reid_folder import CropFolder
@@ -331,3 +333,20 @@ def test_formats_are_told_by_what_they_name(monkeypatch: pytest.MonkeyPatch) -> 
     for text in ("crops", "a.json@images", "gt.txt@img1", "list_train.txt@train"):
         reid_sets.read_identities(text)
     assert asked == ["read_market", "read_posetrack", "read_mot", "read_crop_list"]
+
+
+def test_a_folder_whose_name_is_no_text(tmp_path: Path) -> None:
+    try:
+        folder = CropFolder(Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9")), COCO17)
+    except OSError:
+        pytest.skip("NAMES NOT CHECKED: this file system takes text alone")
+    image = np.full((60, 40, 3), (200, 30, 10), np.uint8)
+    made = folder.add(image, Sighting(Path("cam"), (5, 5, 35, 55), 3))
+    np.testing.assert_allclose(read_image(made)[20, 15], image[0, 0], atol=4)
+
+
+def test_a_crop_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    folder = CropFolder(tmp_path / "crops", COCO17)
+    (tmp_path / "crops").rmdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        folder.add(np.zeros((60, 40, 3), np.uint8), Sighting(Path("cam"), (5, 5, 35, 55), 3))

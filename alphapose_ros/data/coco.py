@@ -117,7 +117,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         InputError: missing, broken or cut off.
     """
     fault = image_fault(path)
-    data = None if fault else cv2.imread(str(path), cv2.IMREAD_COLOR)
+    # Not cv2.imread, which crashes where a name is no UTF-8.
+    data = None if fault else cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     if data is None:
         why = fault or "it does not decode"
         raise InputError(f"{path}: expected an image, cannot read one: {why}")

@@ -74,8 +74,11 @@ class CropFolder:
         name = self._name(seen)
         path = self.path / name
         quality = [cv2.IMWRITE_JPEG_QUALITY, 92]
-        if not cv2.imwrite(str(path), red_blue_swapped(pixels), quality):
-            raise InputError(f"{path}: cannot be written")
+        encoded = cv2.imencode(path.suffix, red_blue_swapped(pixels), quality)[1]
+        try:  # not cv2.imwrite, which crashes where a name is no UTF-8
+            path.write_bytes(encoded.tobytes())
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written: {error}") from error
         self._note(name, seen, low, factor)
         return path
 
