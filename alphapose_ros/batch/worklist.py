@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alphapose_ros.base.errors import InputError
+from alphapose_ros.base.paths import expanded
 from alphapose_ros.io.sources import (
     BAG_SUFFIXES,
     IMAGE_SUFFIXES,
@@ -109,7 +110,7 @@ def _links_in(path: str) -> int:
 
 
 def _expanded(text: str) -> Iterator[Path]:
-    path = Path(text).expanduser()
+    path = expanded(text)
     if path.suffix.lower() == _LIST_SUFFIX and path.is_file():
         for line in _lines(path):
             yield from _named(line)
@@ -119,7 +120,7 @@ def _expanded(text: str) -> Iterator[Path]:
 
 def _named(text: str) -> Iterable[Path]:
     """The recordings of one path or pattern."""
-    path = Path(text).expanduser()
+    path = expanded(text)
     if path.is_dir():
         return _inside(path)
     if path.exists():
@@ -199,4 +200,4 @@ def _lines(path: Path) -> Iterator[str]:
     for line in lines:
         entry = line.strip()
         if entry and not entry.startswith("#"):
-            yield str(path.parent / Path(entry).expanduser())
+            yield str(path.parent / expanded(entry))

@@ -14,6 +14,7 @@ import numpy as np
 
 from alphapose_ros.base.channels import red_blue_swapped
 from alphapose_ros.base.errors import SourceError, require
+from alphapose_ros.base.paths import expanded
 from alphapose_ros.base.records import Frame, ImageArray
 from alphapose_ros.io.camera import CameraSource
 from alphapose_ros.io.source_base import INSTALL_OPENCV, Source
@@ -41,7 +42,7 @@ def open_source(uri: str | int, *, topic: str | None = None) -> Source:
         return CameraSource(int(uri))
     if "://" in text or text.startswith("/dev/"):
         return CameraSource(text)
-    path = Path(text).expanduser()
+    path = expanded(text)
     if not path.exists():
         raise SourceError(f"{text}: no such file, folder or camera")
     from alphapose_ros.io.bag_reader import is_bag
