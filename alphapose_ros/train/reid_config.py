@@ -33,6 +33,7 @@ class ReidTrainConfig(RunConfig):
             which have none.
         init: weights to start from: a pose network's trunk (a light network's file or name) or a
             file of ``train reid``; for OSNet a published checkpoint; empty: random ones.
+        dim: numbers of an embedding; 0: as ``init`` has them, else 128. OSNet has 512.
         input_hw: height and width of the crops, multiples of 16; empty: 128 64, for OSNet
             256 128. Whoever runs the file sets ``reid.input_height`` and ``input_width`` to them.
         freeze: number of trunk blocks, from the input, that keep their weights; OSNet has 5.
@@ -61,6 +62,7 @@ class ReidTrainConfig(RunConfig):
     instances: list[str] = field(default_factory=list)
     layout: str = setting(REID_NET, choices=LAYOUTS)
     init: str = ""
+    dim: int = setting(0, low=0)
     input_hw: list[int] = field(default_factory=list)
     steps: int = setting(5000, low=1)
     people: int = setting(32, low=2)
@@ -99,6 +101,8 @@ class ReidTrainConfig(RunConfig):
             raise ConfigError(
                 "colourings, teacher_answers: expected a teacher with them, got none"
             )
+        if self.layout != REID_NET and self.dim:
+            raise ConfigError(f"dim: expected 0 for {self.layout}, got {self.dim}")
         if self.layout == REID_NET and not self.attended_weight and not self.plain_weight:
             raise ConfigError("attended_weight, plain_weight: expected one above 0, got none")
         _ = self.rates  # refused here rather than after the data was read

@@ -22,6 +22,7 @@ from alphapose_ros.train.reid_config import REID_NET, ReidTrainConfig
 from alphapose_ros.weights import load_tensors
 
 _AIN = "osnet_ain"
+_LAST = ("embed.", "plain.", "neck.", "plain_neck.")
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,9 @@ def started(config: ReidTrainConfig) -> ReidNet | OSNet:
         )
     for block in blocks[: config.freeze]:
         block.requires_grad_(False)
+    if config.teacher and not isinstance(network, OSNet):
+        for neck in (network.neck, network.plain_neck):  # the answers have a mean
+            neck.bias.requires_grad_(True)
     return network
 
 
@@ -126,15 +130,25 @@ def _network(config: ReidTrainConfig) -> ReidNet | OSNet:
     try:
         if config.layout != REID_NET:
             return _osnet(config.layout, state)
-        if not state:
-            return ReidNet()
         if is_reid_net(state):
-            return reid_net_of(state)
-        network = ReidNet()
-        take_trunk(network, load_light_state(state))
+            return _of_dim(reid_net_of(state), config.dim)
+        network = _of_dim(ReidNet(), config.dim)
+        if state:
+            take_trunk(network, load_light_state(state))
         return network
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
+
+
+def _of_dim(network: ReidNet, dim: int) -> ReidNet:
+    """The same network; where it shall give another number of numbers, its last layers are new."""
+    if dim in (0, network.dim):
+        return network
+    width, maps = network.plain.in_features, len(network.gain)
+    other = ReidNet(width=width, maps=maps, dim=dim)
+    kept = {k: v for k, v in network.state_dict().items() if not k.startswith(_LAST)}
+    other.load_state_dict(other.state_dict() | kept)
+    return other
 
 
 def _osnet(layout: str, state: Mapping[str, Tensor]) -> OSNet:
