@@ -139,7 +139,8 @@ def config(tmp_path: Path, **changes: object) -> ReidTrainConfig:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A narrow network, so that a step is quick."""
-    monkeypatch.setattr(reid_learner, "ReidNet", lambda: ReidNet(width=24, dim=12))
+    narrow = {"width": 24, "dim": 12}
+    monkeypatch.setattr(reid_learner, "ReidNet", lambda **given: ReidNet(**(narrow | given)))
 
 
 def test_an_interrupted_run_ends_bit_equal(
@@ -275,7 +276,7 @@ def test_it_learns_what_a_teacher_says(tmp_path: Path, layout: str) -> None:
     save_tensors(teacher.state_dict(), weights)
     chosen = config(
         tmp_path, layout=layout, freeze=0, input_hw=[64, 32], steps=16, log_every=8,
-        teacher=str(weights), colourings=2, learning_rate=5e-3,
+        teacher=str(weights), colourings=2, contrast_weight=0.0, triplet_weight=0.0,
     )  # fmt: skip
     train_reid(chosen)
     rows = (tmp_path / "run" / "log.csv").read_text().splitlines()
