@@ -56,6 +56,18 @@ def onnx() -> Any:
 
 
 @pytest.fixture
+def open_model_zoo(tmp_path: Path) -> Path:
+    """An .xml with its .bin, of one crop (3, 64, 32) as Open Model Zoo's: each channel's mean."""
+    openvino = pytest.importorskip("openvino", reason="OPENVINO NOT CHECKED: it is absent")
+    ops = openvino.opset13
+    given = ops.parameter([1, 3, 64, 32], name="data")
+    mean = ops.reduce_mean(given, ops.constant([2, 3]), keep_dims=True)
+    path = tmp_path / "person-reidentification.xml"
+    openvino.save_model(openvino.Model([mean], [given]), str(path), False)
+    return path
+
+
+@pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from alphapose_ros.base.errors import WeightsError
+from alphapose_ros.base.errors import ConfigError, WeightsError
 from alphapose_ros.models.export import GraphNames
 from alphapose_ros.models.osnet import OSNET_HW, is_osnet, osnet_of
 from alphapose_ros.models.reid import REID_HW, ReidNet, is_reid_net, reid_net_of
@@ -19,6 +19,7 @@ from alphapose_ros.registry.spec import IMAGENET_MEAN, IMAGENET_STD
 from alphapose_ros.registry.store import resolve
 from alphapose_ros.reid.config import ReidConfig
 from alphapose_ros.reid.embedder import Embedder, ReidNetwork
+from alphapose_ros.reid.open_model_zoo import SUFFIX, OpenModelZooReid
 from alphapose_ros.runtime.config import RuntimeOptions
 from alphapose_ros.runtime.factory import accelerate, choose_runtime
 from alphapose_ros.weights import load_tensors
@@ -66,7 +67,15 @@ def create_embedder(
         return None
     options = runtime or RuntimeOptions("torch", device=str(device))
     path = resolve(config.weights or REID_NANO)
-    network, own_hw, dim = load_reid(path, attend=config.attention)
+    network, own_hw, dim = load_reid(path, attend=config.attention, threads=options.threads)
+    if isinstance(network, OpenModelZooReid):
+        if config.input_hw not in (None, own_hw):
+            raise ConfigError(
+                f"reid: expected input_height and input_width {own_hw} or 0 for {path.name}, got "
+                f"{config.input_hw}"
+            )
+        alone = ReidNetwork(lambda crops: (network(crops),), own_hw, dim, guided=False)
+        return Embedder(alone, config)
     input_hw = config.input_hw or own_hw
     guided = isinstance(network, ReidNet)
     example = torch.zeros((min(2, config.max_batch), 4 if guided else 3, *input_hw))
@@ -76,12 +85,23 @@ def create_embedder(
     return Embedder(ReidNetwork(run, input_hw, dim, guided), config)
 
 
-def load_reid(path: Path, *, attend: bool = True) -> tuple[nn.Module, tuple[int, int], int]:
+def load_reid(
+    path: Path, *, attend: bool = True, threads: int = 0
+) -> tuple[nn.Module, tuple[int, int], int]:
     """A file's network, told by its keys, in evaluation mode; its crop size and embedding size.
+
+    Args:
+        path: of the weights, or of Open Model Zoo's .xml.
+        attend: whether a network that has attention uses it.
+        threads: of the CPU that run an .xml; 0 for PyTorch's number.
 
     Raises:
         WeightsError: missing, damaged, or of no network that is known here.
+        MissingDependencyError: it needs a package that is not installed.
     """
+    if path.suffix.lower() == SUFFIX:
+        found = OpenModelZooReid(path, threads)
+        return found.eval(), found.input_hw, found.dim
     state = without_prefix(load_tensors(path))
     try:
         if is_reid_net(state):
@@ -93,5 +113,6 @@ def load_reid(path: Path, *, attend: bool = True) -> tuple[nn.Module, tuple[int,
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
     raise WeightsError(
-        f"{path}: expected weights of this project's ReidNet, of OSNet or of OSNet-AIN"
+        f"{path}: expected weights of this project's ReidNet, of OSNet or of OSNet-AIN, or an "
+        f"{SUFFIX} of Open Model Zoo's"
     )

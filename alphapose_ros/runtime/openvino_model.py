@@ -25,13 +25,20 @@ class OpenVinoModel:
     Args:
         model: path of an .onnx file, or a serialised graph.
         options: threads and precision.
+        any_batch: whether the first dimension of its inputs is opened.
 
     Raises:
         MissingDependencyError: openvino is not installed.
         WeightsError: no file, or no usable graph.
     """
 
-    def __init__(self, model: str | Path | bytes, options: RuntimeOptions | None = None) -> None:
+    def __init__(
+        self,
+        model: str | Path | bytes,
+        options: RuntimeOptions | None = None,
+        *,
+        any_batch: bool = False,
+    ) -> None:
         options = options or RuntimeOptions()
         require("openvino", needed_for="the runtime openvino", install=_INSTALL)
         self.name = "an exported graph" if isinstance(model, bytes) else str(model)
@@ -40,6 +47,8 @@ class OpenVinoModel:
         core = _core()
         try:
             graph = core.read_model(model if isinstance(model, bytes) else str(model))
+            if any_batch:
+                graph.reshape({each: [-1, *list(each.partial_shape)[1:]] for each in graph.inputs})
             self._compiled: Any = core.compile_model(
                 graph,
                 "CPU",
@@ -53,6 +62,16 @@ class OpenVinoModel:
             raise WeightsError(f"{self.name}: not usable by OpenVINO: {error}") from error
         self._request = self._compiled.create_infer_request()
         self._lock = threading.Lock()  # a request has one memory for its answers
+
+    @property
+    def input_shapes(self) -> list[list[int]]:
+        """Of every input; -1 for what is open."""
+        return _shapes(self._compiled.inputs)
+
+    @property
+    def output_shapes(self) -> list[list[int]]:
+        """Of every output; -1 for what is open."""
+        return _shapes(self._compiled.outputs)
 
     def __call__(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Run once; the tensors are the graph's inputs in its order.
@@ -70,6 +89,13 @@ class OpenVinoModel:
             # Copied: the next call writes into the same memory.
             outputs = [np.array(found[port]) for port in self._compiled.outputs]
         return tuple(torch.from_numpy(each) for each in outputs)
+
+
+def _shapes(ports: Any) -> list[list[int]]:
+    return [
+        [size.get_length() if size.is_static else -1 for size in port.partial_shape]
+        for port in ports
+    ]
 
 
 @functools.cache

@@ -106,9 +106,6 @@ def started(config: ReidTrainConfig) -> ReidNet | OSNet:
         )
     for block in blocks[: config.freeze]:
         block.requires_grad_(False)
-    if config.teacher and not isinstance(network, OSNet):
-        for neck in (network.neck, network.plain_neck):  # the answers have a mean
-            neck.bias.requires_grad_(True)
     return network
 
 

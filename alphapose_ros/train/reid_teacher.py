@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import nn
 from tqdm import tqdm
 
 from alphapose_ros.base.errors import WeightsError
@@ -27,49 +27,42 @@ from alphapose_ros.data.reid_sets import Sightings
 from alphapose_ros.models.reid import ReidNet
 from alphapose_ros.registry.store import resolve
 from alphapose_ros.reid.factory import load_reid
-from alphapose_ros.runtime.config import RuntimeOptions
-from alphapose_ros.runtime.openvino_model import OpenVinoModel
+from alphapose_ros.reid.open_model_zoo import SUFFIX
 
 log = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float32]
-_OPEN_MODEL_ZOO_HW = (256, 128)
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """``run`` takes RGB crops (1, 3, h, w) in 0..255 of ``input_hw``, gives (1, D, ...)."""
+    """``network`` takes RGB crops (N, 3, h, w) in 0..255 of ``input_hw``, gives unit (N, D)."""
 
-    run: Callable[[Tensor], Tensor]
+    network: nn.Module
     input_hw: tuple[int, int]
     digest: str
 
-    def __call__(self, crop: NDArray[np.uint8]) -> FloatArray:
-        """Unit embedding (D,) of one crop (h, w, 3)."""
-        pixels = torch.from_numpy(crop).permute(2, 0, 1)[None].float()
-        found = self.run(pixels).reshape(-1)
-        return np.asarray(torch.nn.functional.normalize(found, dim=0).numpy(), np.float32)
+    @torch.inference_mode()
+    def __call__(self, crops: Sequence[NDArray[np.uint8]]) -> FloatArray:
+        """Unit embeddings (N, D) of crops (h, w, 3)."""
+        pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()
+        return np.asarray(self.network(pixels).numpy(), np.float32)
 
 
 def load_teacher(weights: str) -> Teacher:
     """OSNet's or OSNet-AIN's weights, or an .xml of Open Model Zoo's person-reidentification.
 
-    The latter take BGR in 0..255, as their documentation says.
-
     Raises:
         WeightsError: no such file, or a network that wants poses.
         MissingDependencyError: openvino is not installed.
     """
-    if weights.endswith(".xml"):
-        parts = [Path(weights), Path(weights).with_suffix(".bin")]
-        digest = _digest(parts)  # before OpenVINO's own words for a part that is missing
-        model = OpenVinoModel(weights, RuntimeOptions(precision="float32"))
-        return Teacher(lambda rgb: model(rgb.flip(1))[0], _OPEN_MODEL_ZOO_HW, digest)
     path = resolve(weights)
     network, input_hw, _ = load_reid(path)
     if isinstance(network, ReidNet):
         raise WeightsError(f"{path}: expected a teacher that sees pixels alone, got a ReidNet")
-    return Teacher(torch.inference_mode()(network.forward), input_hw, _digest([path]))
+    parts = [path, path.with_suffix(".bin")] if path.suffix.lower() == SUFFIX else [path]
+    digest = hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest()
+    return Teacher(network, input_hw, digest)
 
 
 def taught(
@@ -105,22 +98,26 @@ def taught(
 
 
 def projected(found: Sequence[FloatArray], dim: int) -> list[FloatArray]:
-    """The same as unit rows of ``dim`` numbers that keep the cosines as well as ``dim`` can.
+    """The same as unit rows of ``dim`` numbers, without what all of them have in common.
 
-    Where the answers have more, these are the coordinates along the directions in which they are
-    largest, which is where people of another domain may differ least: on PKU-Reid, half of the
-    numbers of person-reidentification-retail-0287 are worth 80 % of its mAP.
+    That says nothing of anybody, and a student that is not sure would say it first: everybody
+    would look alike to it. Where the answers have more numbers, these are the coordinates along
+    the directions in which people differ most. People of another domain may differ least there: on
+    PKU-Reid, half of the numbers of person-reidentification-retail-0287 are worth 80 % of its mAP.
     """
     size = found[0].shape[-1]
-    if dim >= size:
-        return [np.pad(each, ((0, 0), (0, 0), (0, dim - size))) for each in found]
     flat = np.concatenate([each.reshape(-1, size) for each in found])
-    basis = np.linalg.eigh(flat.T @ flat)[1][:, ::-1][:, :dim]
-    short = [each @ basis for each in found]
-    return [
-        np.asarray(each / np.linalg.norm(each, axis=-1, keepdims=True), np.float32)
-        for each in short
-    ]
+    mean = flat.mean(0)
+    basis = np.eye(size, dtype=np.float32)
+    if dim < size:
+        basis = np.linalg.eigh((flat - mean).T @ (flat - mean))[1][:, ::-1][:, :dim]
+    out = []
+    for each in found:
+        short = (each - mean) @ basis
+        length = np.maximum(np.linalg.norm(short, axis=-1, keepdims=True), 1e-12)
+        padding = ((0, 0), (0, 0), (0, max(0, dim - size)))
+        out.append(np.pad(short / length, padding).astype(np.float32))
+    return out
 
 
 def _answers(
@@ -130,12 +127,12 @@ def _answers(
     seed: int,
     read: Callable[[Path], NDArray[np.uint8]],
 ) -> FloatArray:
-    rows: list[list[FloatArray]] = []
+    rows: list[FloatArray] = []
     for row in tqdm(range(len(people)), desc="teacher", unit="person"):
         pixels = read(people.images[int(people.image_rows[row])])
         crop = still_crop(pixels, people, row, teacher.input_hw)
         chosen = (person_colours(people, row, k, seed) for k in range(number))
-        rows.append([teacher(recoloured(crop, people.skeleton, each)) for each in chosen])
+        rows.append(teacher([recoloured(crop, people.skeleton, each) for each in chosen]))
     return np.array(rows, np.float32)
 
 
@@ -146,14 +143,4 @@ def _question(teacher: Teacher, sets: Sequence[Sightings], number: int, seed: in
         digest.update("\n".join(map(str, people.images)).encode())
         for values in (people.image_rows, people.boxes, people.keypoints, people.scores):
             digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()
-
-
-def _digest(paths: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        try:
-            digest.update(path.read_bytes())
-        except OSError as error:
-            raise WeightsError(f"{path}: cannot be read: {error}") from error
     return digest.hexdigest()
