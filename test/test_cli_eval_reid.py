@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -94,6 +95,11 @@ def test_what_is_missing_or_too_much_is_told(
     ):
         assert cli.main(["eval", "reid", *argv]) == 2
         assert told in capsys.readouterr().err
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    cv2.imwrite(str(alone / "0001_c1s1_000000_00.png"), np.zeros((96, 48, 3), np.uint8))
+    assert cli.main(["eval", "reid", "--identities", str(alone), "--quiet"]) == 2
+    assert "seen more than once" in capsys.readouterr().err
     for source in (str(people), f"{people}@{tmp_path}"):
         argv = ["eval", "reid", "--identities", source, "--json", str(people)]
         assert cli.main(argv) == 2

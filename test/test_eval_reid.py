@@ -37,6 +37,7 @@ from alphapose_ros.eval.reid_views import (
     changed_views,
     evaluate_views,
     identity_views,
+    next_other,
 )
 from alphapose_ros.models.osnet import WIDTHS, OSNet
 from alphapose_ros.models.reid import GUIDANCE, ReidNet, packed, unpacked_guidance
@@ -129,30 +130,29 @@ def test_attention_on_a_person_and_uniform_attention() -> None:
     network = ReidNet(width=16, dim=8).eval()
     guidance = torch.zeros(3, len(GUIDANCE), 16, 8)
     guidance[:2, GUIDANCE.index("torso"), 4:12, 2:5] = 1
-    crops = packed(torch.rand(3, 3, 128, 64) * 255, guidance)
-    found = attention_report(network, crops)
+    found = attention_report(network, guidance)
     assert found.crops == 2  # nobody's pose is known in the third
     assert found.on_person == 1
     assert found.contrast > 2
     assert found.weight_on_person > 1.3 * found.area_of_person
     assert found.area_of_person == pytest.approx(24 / 128)
     torch.nn.init.zeros_(network.attention.conv.weight)
-    uniform = attention_report(network, crops)
+    uniform = attention_report(network, guidance)
     assert uniform.contrast == pytest.approx(1)
     assert uniform.weight_on_person == pytest.approx(uniform.area_of_person)
-    assert attention_report(network, crops[2:]).crops == 0
+    assert attention_report(network, guidance[2:]).crops == 0
 
 
 def test_both_embeddings_of_one_pass() -> None:
     torch.manual_seed(0)
     network = ReidNet(width=16, dim=8)
     crops = packed(torch.rand(5, 3, 128, 64) * 255, torch.rand(5, len(GUIDANCE), 16, 8))
-    found = embed_both(network, crops, batch=2)
+    found = embed_both(network, crops.split(2))
     with torch.inference_mode():
         np.testing.assert_allclose(found[True], network(crops).numpy(), atol=1e-5)
     assert found[False].shape == (5, 8)
     assert not np.allclose(found[True], found[False])
-    assert embed_both(network, crops[:0])[True].shape == (0, 8)
+    assert embed_both(network, [crops[:0]])[True].shape == (0, 8)
 
 
 def crowd(folder: Path, people: int) -> Sightings:
@@ -178,19 +178,19 @@ def crowd(folder: Path, people: int) -> Sightings:
 def test_held_out_people_in_changed_boxes(tmp_path: Path) -> None:
     people = crowd(tmp_path, 4)
     found = changed_views(people, most=3)
-    assert {len(crops) for crops in found.crops.values()} == {3}
-    base = found.crops[BASE]
+    assert {len(views) for views in found.views.values()} == {3}
+    base = found.crops(BASE)
     again = changed_views(people, most=3)
-    assert all(torch.equal(found.crops[name], again.crops[name]) for name in found.crops)
+    assert all(torch.equal(found.crops(name), again.crops(name)) for name in found.views)
     for name in (SECOND, IN_FRONT, ELSEWHERE, BACKGROUND, OCCLUDED, GALLERY):
-        assert (found.crops[name][:, :3] - base[:, :3]).abs().mean() > 0.01, name
-    second, unseen = found.crops[SECOND], found.crops[UNSEEN]
+        assert (found.crops(name)[:, :3] - base[:, :3]).abs().mean() > 0.01, name
+    second, unseen = found.crops(SECOND), found.crops(UNSEEN)
     assert torch.equal(second[:, :3], unseen[:, :3])  # the same pixels, one pose fewer
     assert unpacked_guidance(second)[:, -1].amax((1, 2)).min() > 0.1
     assert unpacked_guidance(unseen)[:, -1].max() == 0
     own = unpacked_guidance(base)[:, :-1]  # the first person is found alike: nothing else moves
     assert all(torch.equal(unpacked_guidance(x)[:, :-1], own) for x in (second, unseen))
-    assert torch.equal(unpacked_guidance(found.crops[BACKGROUND])[:, :-1], own)
+    assert torch.equal(unpacked_guidance(found.crops(BACKGROUND))[:, :-1], own)
     torch.manual_seed(0)
     report = evaluate_views(ReidNet(width=16, dim=8), found)
     assert report["people"] == 3
@@ -198,7 +198,7 @@ def test_held_out_people_in_changed_boxes(tmp_path: Path) -> None:
     assert len(report["ranking"]) == 2 * len(CONDITIONS) == 14
     assert 0 <= report["ranking"][f"{BASE}, attention"]["rank1"] <= 1
     nobody = changed_views(people[[]])
-    assert {len(crops) for crops in nobody.crops.values()} == {0}
+    assert {len(views) for views in nobody.views.values()} == {0}
     assert evaluate_views(ReidNet(width=16, dim=8), nobody)["people"] == 0
 
 
@@ -228,31 +228,57 @@ def twice(folder: Path, people: int) -> Sightings:
 def test_identities_are_looked_for_in_all_pictures(tmp_path: Path) -> None:
     people = twice(tmp_path, 4)
     found = identity_views(people, people, input_hw=(64, 32))
-    assert {len(found.crops[name]) for name in CONDITIONS} == {8} == {len(found.queries)}
-    assert len(found.crops[GALLERY]) == len(found.gallery) == 10
+    assert {len(found.crops(name)) for name in CONDITIONS} == {8} == {len(found.queries)}
+    assert len(found.crops(GALLERY)) == len(found.gallery) == 9  # the stranger does not count
     assert sorted(found.queries.identities.tolist()) == [0, 0, 1, 1, 2, 2, 3, 3]
     # What the gallery shows of a query is the query: nothing is drawn at random in it.
     same = found.gallery.identities == found.queries.identities[0]
     same &= found.gallery.cameras == found.queries.cameras[0]
-    assert torch.equal(found.crops[BASE][0], found.crops[GALLERY][np.flatnonzero(same)[0]])
+    assert torch.equal(found.crops(BASE)[0], found.crops(GALLERY)[np.flatnonzero(same)[0]])
     torch.manual_seed(0)
     report = evaluate_views(ReidNet(width=16, dim=8), found)
-    assert (report["people"], report["queries"], report["gallery"]) == (4, 8, 10)
+    assert (report["people"], report["queries"], report["gallery"]) == (4, 8, 9)
     # The other camera's picture is the same one.
     assert report["ranking"][f"{BASE}, attention"]["rank1"] == 1
     few = identity_views(people, people, most=3, input_hw=(64, 32))
-    assert torch.equal(few.crops[BASE], found.crops[BASE][: len(few.queries)])
+    assert torch.equal(few.crops(BASE), found.crops(BASE)[: len(few.queries)])
     nobody = identity_views(people[[]], people, input_hw=(64, 32))
     assert evaluate_views(ReidNet(width=16, dim=8), nobody)["queries"] == 0
 
 
-def test_the_second_person_is_another(tmp_path: Path) -> None:
-    people = twice(tmp_path, 2)
-    found = identity_views(people, people, input_hw=(64, 32))
-    front = found.crops[IN_FRONT][:, :3] - found.crops[BASE][:, :3]
-    assert (
-        front.abs().amax((1, 2, 3)).min() > 0.3
-    )  # nobody stands before himself, colour on colour
+@pytest.mark.parametrize(
+    ("who", "me", "after", "expected"),
+    [
+        ([0, 0, 1, 0], 0, 0, 2),
+        ([0, 0, 1, 2], 1, 2, 3),
+        ([0, 1, 0, 0], 3, 3, 1),  # round the end
+        ([0, 1, 2], 0, 2, 1),  # himself is passed over
+        ([5, 5, 5], 1, 1, 2),  # nobody else is there: the next picture
+        ([5], 0, 0, 0),
+    ],
+)
+def test_the_next_person_is_another(who: list[int], me: int, after: int, expected: int) -> None:
+    assert next_other(who, me, after) == expected
+
+
+def test_without_cameras_the_own_picture_alone_is_no_match(tmp_path: Path) -> None:
+    people = twice(tmp_path, 3)
+    torch.manual_seed(0)
+    network = ReidNet(width=16, dim=8)
+    for cameras in (np.full(len(people), -1), np.zeros(len(people))):
+        alone = replace(people, cameras=cameras)
+        found = identity_views(alone, alone, input_hw=(64, 32))
+        assert (found.itself >= 0).all()
+        same = found.gallery.identities[found.itself]
+        assert np.array_equal(same, found.queries.identities)
+        report = evaluate_views(network, found)
+        assert report["ranking"][f"{BASE}, attention"]["rank1"] == 1  # by the other picture
+    once = replace(people[:3], cameras=np.full(3, -1))
+    alone = identity_views(once, once, input_hw=(64, 32))
+    nothing = evaluate_views(network, alone)["ranking"][f"{BASE}, attention"]["rank1"]
+    assert np.isnan(nothing)  # nobody is there twice
+    against = identity_views(once, people, input_hw=(64, 32))
+    assert (against.itself == -1).all()
 
 
 def test_pictures_without_joints_are_posed(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -73,7 +74,9 @@ def test_answers_to_another_question_are_not_taken(teacher: Counting, tmp_path: 
     seen, kept = people(tmp_path), tmp_path / "teacher.npz"
     ask(teacher, [seen], kept)
     moved = replace(seen, boxes=seen.boxes + np.array([0, 0, 10, 20]))
+    other = replace(seen, identities=np.array([0, 0, 1]))
     questions = [
+        lambda: ask(teacher, [other], kept),
         lambda: ask(teacher, [seen], kept, seed=1),
         lambda: ask(teacher, [seen], kept, number=1),
         lambda: ask(teacher, [moved], kept),
@@ -83,7 +86,32 @@ def test_answers_to_another_question_are_not_taken(teacher: Counting, tmp_path: 
         before = teacher.calls
         question()
         assert teacher.calls > before
-    assert ask(teacher, [seen[[]]], kept)[0].shape[0] == 0
+    os.utime(seen.images[0], ns=(0, 0))
+    questions[0]()
+    assert teacher.calls > before
+
+
+def test_nobody_is_asked_about(teacher: Counting, tmp_path: Path) -> None:
+    seen = people(tmp_path)
+    found = ask(teacher, [seen[[]], seen], tmp_path / "teacher.npz")
+    assert [each.shape for each in found] == [(0, 2, 0), (3, 2, 3)]
+    assert [each.shape for each in projected(found, 2)] == [(0, 2, 2), (3, 2, 2)]
+    assert projected(found[:1], 5)[0].shape == (0, 2, 5)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut", b"no archive"])
+def test_a_damaged_file_of_answers_is_replaced(
+    teacher: Counting, tmp_path: Path, content: bytes
+) -> None:
+    kept = tmp_path / "teacher.npz"
+    kept.write_bytes(content)
+    found = ask(teacher, [people(tmp_path)], kept)
+    assert teacher.calls == 6
+    with np.load(kept) as stored:
+        assert np.array_equal(stored["set0"], found[0])
+    np.savez(kept, other=np.zeros(3))
+    ask(teacher, [people(tmp_path)], kept)
+    assert {path.name for path in tmp_path.glob("teacher*")} == {"teacher.npz"}
 
 
 def test_fewer_numbers_keep_how_people_differ(rng: np.random.Generator) -> None:

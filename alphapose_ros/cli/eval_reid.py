@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alphapose_ros.base.errors import InputError
 from alphapose_ros.cli.console import ticking
 from alphapose_ros.eval.report import Report
 
 if TYPE_CHECKING:
     from alphapose_ros.config import PipelineConfig
+    from alphapose_ros.data.reid_sets import Sightings
     from alphapose_ros.eval.reid_views import Changed
 
 _MOST = 200  # people who were seen once, unless told otherwise
@@ -34,6 +36,11 @@ def run_reid(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Repor
         else _with_views(args, input_hw)
     )
     found = evaluate_views(network, changed)
+    if args.identities and not found["matched"]:
+        raise InputError(
+            f"{args.identities}: expected people who are seen more than once, where there are "
+            "several cameras by more than one, found none"
+        )
     against = (
         f"{found['queries']} queries of {found['people']} people, {found['gallery']} pictures"
         if args.identities
@@ -75,10 +82,12 @@ def _with_identities(
     device = choose_device(config.device)
     estimator = create_estimator(config.pose, device, prepared_runtime(config, device))
     with ticking(" pictures", quiet=args.quiet) as tick:
-        gallery = posed(read_identities(args.identities, HALPE26), estimator, tick, device)
-        queries = (
-            posed(read_identities(args.queries, HALPE26), estimator, tick, device)
-            if args.queries
-            else gallery
-        )
+
+        def read(source: str) -> Sightings:
+            people = read_identities(source, HALPE26)
+            known = people[people.identities >= 0]
+            return posed(known, estimator, tick, device, config.reid.joint_score)
+
+        gallery = read(args.identities)
+        queries = read(args.queries) if args.queries else gallery
     return identity_views(queries, gallery, most=args.most or 0, input_hw=input_hw)

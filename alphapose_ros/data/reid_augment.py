@@ -52,7 +52,8 @@ class ReidAugment:
         front_probability: that the second person stands in front, not behind.
         other_known_probability: that the second person's pose is known too.
         joint_noise: standard deviation of the joints, in crop heights.
-        least_sure: scores of a view are from here to 1 times as high; 1 leaves them as they are.
+        least_sure: a view's scores are this to 1 times as high, each joint's a third of what is
+            missing to 1 more or less; 1 leaves them as they are.
         joint_loss_probability: that a joint is not found.
         pose_loss_probability: that no joint is found.
     """
@@ -96,14 +97,18 @@ def person_crop(
     input_hw: tuple[int, int],
 ) -> Crop:
     """A sighting's crop; its ``labels`` are the scores in steps of 1/255, mirrored with it."""
-    box = people.boxes[row]
-    if not box.any():
-        box = np.array([0, 0, image.shape[1], image.shape[0]], np.float32)
+    box = box_or_whole(people.boxes[row], image)
     middle = np.tile((box[:2] + box[2:]) / 2, 2)
     tight = (middle + (box - middle) * _TIGHTER).astype(np.float32)
     levels = np.rint(people.scores[row] * 255).astype(np.uint8)
     points = people.keypoints[row]
     return crop_person(image, tight, points, levels, people.skeleton, config, rng, input_hw)
+
+
+def box_or_whole(box: FloatArray, image: Image) -> FloatArray:
+    """The box (4,), or where it is four zeros, the whole picture's."""
+    height, width = image.shape[:2]
+    return box if box.any() else np.array([0, 0, width, height], np.float32)
 
 
 def still_crop(image: Image, people: Sightings, row: int, input_hw: tuple[int, int]) -> Crop:

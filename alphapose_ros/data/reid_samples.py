@@ -53,7 +53,8 @@ class ReidSamples(Dataset[dict[str, Tensor]]):
 
     Item p is a dict: ``image`` (h, w, 3) uint8 RGB, ``points`` (J, 2), ``scores`` (J,),
     ``other_points``, ``other_scores`` in crop pixels, ``identity``, the number of the person over
-    all sets, and ``label``, the number among the people who were seen more than once, else -1.
+    all sets, and ``label``, the number among the people who were seen more than once, else -1, as
+    in every colouring but the first. With a teacher also ``taught`` (D,).
 
     Raises:
         InputError: nobody to learn from, or sets of different skeletons.

@@ -7,7 +7,7 @@ own camera is taken out, and so is whoever has no name. A query without any matc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from alphapose_ros.base.errors import InputError
-from alphapose_ros.models.reid import ReidNet, unpacked_guidance
+from alphapose_ros.models.reid import ReidNet
 
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.integer]
@@ -80,8 +80,13 @@ class Ranking:
         }
 
 
-def rank(queries: Embedded, gallery: Embedded) -> Ranking:
+def rank(queries: Embedded, gallery: Embedded, itself: IntArray | None = None) -> Ranking:
     """Rank the gallery for every query.
+
+    Args:
+        queries: whom to look for.
+        gallery: where.
+        itself: (Q,) each query's own row of the gallery, which is left out; -1 for none.
 
     Raises:
         InputError: embeddings of different lengths.
@@ -100,6 +105,8 @@ def rank(queries: Embedded, gallery: Embedded) -> Ranking:
         camera = queries.cameras[row]
         junk = (same & (gallery.cameras == camera)) if camera >= 0 else np.zeros(len(same), bool)
         kept = ~junk & (gallery.identities >= 0)
+        if itself is not None and itself[row] >= 0:
+            kept[itself[row]] = False
         if person < 0 or not (same & kept).any():
             continue
         order = np.argsort(-similarity[row][kept], kind="stable")
@@ -132,16 +139,15 @@ class AttentionReport:
 
 
 @torch.inference_mode()
-def attention_report(network: ReidNet, crops: Tensor) -> AttentionReport:
-    """Measure the attention on packed crops (N, 4, H, W); the maps are averaged to one first."""
-    guidance = unpacked_guidance(crops)
+def attention_report(network: ReidNet, guidance: Tensor) -> AttentionReport:
+    """Measure the attention on guidance (N, G, h, w); the maps are averaged to one first."""
     own = guidance[:, :-1].amax(1)
     known = own.amax((1, 2)) > 0
-    own, crops = own[known], crops[known]
-    if len(crops) == 0:
+    own, guidance = own[known], guidance[known]
+    if len(guidance) == 0:
         nothing = float("nan")
         return AttentionReport(0, nothing, nothing, nothing, nothing)
-    maps = network.attention(unpacked_guidance(crops))
+    maps = network.attention(guidance)
     weights = 1 + network.gain.clamp_min(0)[:, None, None] * maps
     weights = (weights / weights.sum((2, 3), keepdim=True)).mean(1)
     attention = maps.mean(1)
@@ -150,7 +156,7 @@ def attention_report(network: ReidNet, crops: Tensor) -> AttentionReport:
     peaks = attention.flatten(1).argmax(1)
     hit = person.flatten(1).gather(1, peaks[:, None])[:, 0]
     return AttentionReport(
-        len(crops),
+        len(guidance),
         float(contrast.mean()),
         float(hit.float().mean()),
         float((weights * person).sum((1, 2)).mean()),
@@ -199,16 +205,16 @@ def movement_report(
 
 
 @torch.inference_mode()
-def embed_both(network: nn.Module, crops: Tensor, batch: int = 64) -> dict[bool, FloatArray]:
+def embed_both(network: nn.Module, batches: Iterable[Tensor]) -> dict[bool, FloatArray]:
     """Unit embeddings of packed crops with (True) and without (False) attention, one pass.
 
-    Of a network that takes RGB in 0..255 and knows no attention, without.
+    Of a network that takes RGB in 0..255 and knows no attention, without. One batch at least, if
+    only an empty one.
     """
     network.eval()
     found: dict[bool, list[Tensor]] = {}
-    for start in range(0, max(1, len(crops)), batch):
-        part = crops[start : start + batch]
-        for way, embeddings in _embedded(network, part).items():
+    for crops in batches:
+        for way, embeddings in _embedded(network, crops).items():
             found.setdefault(way, []).append(functional.normalize(embeddings, dim=1))
     return {way: torch.cat(parts).numpy() for way, parts in found.items()}
 

@@ -12,6 +12,7 @@ import torch
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import Detections
 from alphapose_ros.data.coco import read_image
+from alphapose_ros.data.reid_augment import box_or_whole
 from alphapose_ros.data.reid_sets import Sightings
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.pose.estimator import Estimator
@@ -22,8 +23,17 @@ def posed(
     estimator: Estimator,
     on_picture: Callable[[], object] = lambda: None,
     device: torch.device | str = "cpu",
+    least_score: float = 0.2,
 ) -> Sightings:
     """The same sightings; whoever had no joint has those that the pose network finds in his box.
+
+    Args:
+        people: some may have joints.
+        estimator: the pose network.
+        on_picture: called after each that was looked at.
+        device: of the network.
+        least_score: joints below it are not known: on a picture of nobody a network finds some
+            everywhere.
 
     Raises:
         InputError: the estimator finds the people itself and would not answer boxes, or a picture
@@ -34,11 +44,10 @@ def posed(
     keypoints, scores = people.keypoints.copy(), people.scores.copy()
     for row in np.flatnonzero(~(scores > 0).any(1)):
         image = read_image(people.images[int(people.image_rows[row])])
-        box = people.boxes[row]
-        if not box.any():
-            box = np.array([0, 0, image.shape[1], image.shape[0]], np.float32)
+        box = box_or_whole(people.boxes[row], image)
         alone = Detections(box[None], np.ones(1, np.float32))
         found = estimator(ImageBatch.upload([image], device), [alone])[0].mapped(people.skeleton)
-        keypoints[row], scores[row] = found.keypoints[0], found.scores[0]
+        keypoints[row] = found.keypoints[0]
+        scores[row] = np.where(found.scores[0] >= least_score, found.scores[0], 0)
         on_picture()
     return replace(people, keypoints=keypoints, scores=scores)

@@ -11,7 +11,7 @@ for an embedding that looks at it; so it is changed as well once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ from alphapose_ros.eval.reid import (
     movement_report,
     rank,
 )
-from alphapose_ros.models.reid import REID_HW, ReidNet
+from alphapose_ros.models.reid import REID_HW, ReidNet, unpacked_guidance
 from alphapose_ros.reid.render import GuidanceRenderer
 
 BASE, GALLERY = "unchanged", "gallery"
@@ -51,6 +51,7 @@ SECOND, UNSEEN = "second person", "second person, not found"
 IN_FRONT, BACKGROUND, OCCLUDED = "second person in front", "background", "occluded"
 ELSEWHERE = "second person in front, background"
 CONDITIONS = (BASE, SECOND, UNSEEN, IN_FRONT, ELSEWHERE, BACKGROUND, OCCLUDED)
+_BATCH = 64  # crops in the network at a time
 # Joints as an annotation has them, and as a network found them.
 _GUESSED = ReidAugment(
     crops=STILL,
@@ -75,16 +76,39 @@ class Who(Rows):
 
 @dataclass(frozen=True)
 class Changed:
-    """Packed crops (N, 4, H, W) of N queries in each of ``CONDITIONS``, (G, 4, H, W) of a gallery.
+    """N queries in each of ``CONDITIONS`` and a ``GALLERY`` of G.
 
     Attributes:
-        crops: by condition, and of ``GALLERY``.
+        views: by condition, and of ``GALLERY``.
         queries, gallery: whom they show.
+        itself: (N,) each query's own row of the gallery, which does not count; -1 for none.
+        renderer: of the joints.
     """
 
-    crops: Mapping[str, Tensor]
+    views: Mapping[str, Sequence[View]]
     queries: Who
     gallery: Who
+    itself: NDArray[np.int64]
+    renderer: GuidanceRenderer
+
+    def batches(self, name: str) -> Iterator[Tensor]:
+        """Packed crops (n, 4, H, W) of a condition, some at a time, one batch at least."""
+        found = self.views[name]
+        for start in range(0, max(1, len(found)), _BATCH):
+            yield self._packed(found[start : start + _BATCH])
+
+    def crops(self, name: str) -> Tensor:
+        """All of them at once."""
+        return torch.cat(list(self.batches(name)))
+
+    def _packed(self, views: Sequence[View]) -> Tensor:
+        if not views:
+            return torch.zeros((0, 4, *self.renderer.input_hw))
+        names = ("image", "points", "scores", "other_points", "other_scores")
+        stacked = {n: np.stack([getattr(view, n) for view in views]) for n in names}
+        return crops_of(
+            {n: torch.from_numpy(values) for n, values in stacked.items()}, self.renderer, "cpu"
+        )
 
 
 def changed_views(
@@ -115,8 +139,9 @@ def changed_views(
         for name, found in conditions.items():
             views[name].append(found)
         views[GALLERY].append(make_view(again, None, None, people.skeleton, augmented, rng))
-    nameless = np.arange(len(chosen)), np.full(len(chosen), UNKNOWN)
-    return Changed(_packed(views, people.skeleton, input_hw), Who(*nameless), Who(*nameless))
+    nameless = Who(np.arange(len(chosen)), np.full(len(chosen), UNKNOWN))
+    renderer = GuidanceRenderer(people.skeleton, input_hw)
+    return Changed(views, nameless, nameless, np.full(len(chosen), -1), renderer)
 
 
 def identity_views(
@@ -130,10 +155,14 @@ def identity_views(
 ) -> Changed:
     """Queries whose boxes change, and a gallery as it is.
 
+    Where all pictures are by one camera, or nobody knows by which, a query's own picture alone is
+    no match; else no picture by its camera is, as on Market-1501.
+
     Args:
         queries: sightings with identities; whoever's body is not known well enough to be cut out
             is left out.
-        gallery: sightings, those without an identity as strangers.
+        gallery: sightings, of which those without an identity do not count. The same record as
+            ``queries``: each query has its own picture in it.
         seed: of who stands beside whom, and of all changes.
         most: queries that are taken, by lot; 0 for all.
         read: how an image's path becomes its RGB pixels.
@@ -146,28 +175,41 @@ def identity_views(
     for _, conditions in _all_conditions(queries, chosen, _FOUND, rng):
         for name, found in conditions.items():
             views[name].append(found)
-    for row in range(len(gallery)):
-        crop = _still(gallery, row, read, input_hw)
+    named = np.flatnonzero(gallery.identities >= 0)
+    for row in named:
+        crop = _still(gallery, int(row), read, input_hw)
         views[GALLERY].append(make_view(crop, None, None, gallery.skeleton, _FOUND, rng))
     rows = [row for row, _ in chosen]
+    place = np.full(len(gallery), -1)
+    place[named] = np.arange(len(named))
+    several = len(np.unique(gallery.cameras[named])) > 1
+    cameras = queries.cameras[rows] if several else np.full(len(rows), -1)
     return Changed(
-        _packed(views, queries.skeleton, input_hw),
-        Who(queries.identities[rows], queries.cameras[rows]),
-        Who(gallery.identities, gallery.cameras),
+        views,
+        Who(queries.identities[rows], cameras),
+        Who(gallery.identities[named], gallery.cameras[named]),
+        place[rows] if gallery is queries else np.full(len(rows), -1),
+        GuidanceRenderer(queries.skeleton, input_hw),
     )
 
 
 def evaluate_views(network: nn.Module, changed: Changed) -> dict[str, Any]:
-    """Rank-1 and mAP with intervals; of a network with attention, movements and attention too."""
+    """Rank-1 and mAP with intervals; of a network with attention, movements and attention too.
+
+    ``matched`` counts the queries of whom there is another picture; the others have no say.
+    """
     network.eval()
-    found = {name: embed_both(network, crops) for name, crops in changed.crops.items()}
+    found = {name: embed_both(network, changed.batches(name)) for name in changed.views}
     ranks: dict[str, Any] = {}
+    matched = 0
     for name in CONDITIONS:
         for attended, embeddings in found[name].items():
             ranking = rank(
                 _embedded(embeddings, changed.queries),
                 _embedded(found[GALLERY][attended], changed.gallery),
+                changed.itself,
             )
+            matched = len(ranking.hits)
             ranks[f"{name}, {'attention' if attended else 'none'}"] = {
                 "rank1": ranking.rank1,
                 "mean_ap": ranking.mean_ap,
@@ -181,12 +223,13 @@ def evaluate_views(network: nn.Module, changed: Changed) -> dict[str, Any]:
             if name != BASE and len(changed.queries)
         }
         attention = {
-            name: vars(attention_report(network, changed.crops[name])) for name in CONDITIONS
+            name: vars(attention_report(network, _guidance(changed, name))) for name in CONDITIONS
         }
     return {
         "people": len(np.unique(changed.queries.identities)),
         "queries": len(changed.queries),
         "gallery": len(changed.gallery),
+        "matched": matched,
         "ranking": ranks,
         "movement": moved,
         "attention": attention,
@@ -210,12 +253,12 @@ def _all_conditions(
     """Everybody's conditions; the next person stands beside, behind are the next one's pixels."""
     who = [int(people.identities[row]) for row, _ in chosen]
     for place, (row, crop) in enumerate(chosen):
-        beside = _next_other(who, place, place)
-        behind = chosen[_next_other(who, place, beside)][1].image[:, ::-1]
+        beside = next_other(who, place, place)
+        behind = chosen[next_other(who, place, beside)][1].image[:, ::-1]
         yield row, _conditions(crop, chosen[beside][1], behind, people.skeleton, still, rng)
 
 
-def _next_other(who: list[int], me: int, after: int) -> int:
+def next_other(who: list[int], me: int, after: int) -> int:
     """The first place after ``after``, round the end, that shows another person; else the next."""
     count = len(who)
     steps = ((after + step) % count for step in range(1, count + 1))
@@ -256,19 +299,8 @@ def _still(
     return still_crop(read(people.images[int(people.image_rows[row])]), people, row, input_hw)
 
 
-def _packed(
-    views: Mapping[str, list[View]], skeleton: Skeleton, input_hw: tuple[int, int]
-) -> dict[str, Tensor]:
-    renderer = GuidanceRenderer(skeleton, input_hw)
-    names = ("image", "points", "scores", "other_points", "other_scores")
-    out = {}
-    for condition, found in views.items():
-        out[condition] = torch.zeros((0, 4, *input_hw))
-        if found:
-            stacked = {n: np.stack([getattr(view, n) for view in found]) for n in names}
-            batch = {n: torch.from_numpy(values) for n, values in stacked.items()}
-            out[condition] = crops_of(batch, renderer, "cpu")
-    return out
+def _guidance(changed: Changed, name: str) -> Tensor:
+    return torch.cat([unpacked_guidance(crops) for crops in changed.batches(name)])
 
 
 def _embedded(embeddings: NDArray[np.floating], who: Who) -> Embedded:

@@ -16,10 +16,11 @@ class ReidConfig:
     Attributes:
         enabled: embed people at all; where no weights are named and none come with the package,
             nobody is embedded either way.
-        weights: file of weights (this project's, OSNet's or OSNet-AIN's) or name of a known model;
-            empty: the bundled one, where there is one.
+        weights: file of weights (this project's, OSNet's, OSNet-AIN's, or an .xml of Open Model
+            Zoo's person-reidentification, which OpenVINO runs on the CPU) or name of a known
+            model; empty: the bundled one, where there is one.
         attention: weight the features by the person's own pose; off takes this project's
-            embedding without it. OSNet has no attention.
+            embedding without it. The others have no attention.
         input_height: rows of a crop in the network, px, a multiple of 16; 0: 128, for OSNet 256.
         input_width: columns of a crop in the network, px, a multiple of 16; 0: 64, for OSNet 128.
         padding: factor from the person's box, brought to the crop's aspect, to the crop.

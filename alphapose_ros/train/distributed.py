@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed
@@ -21,6 +22,7 @@ from torch import Tensor, distributed
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.runtime.devices import choose_device
 
+_PATIENCE = timedelta(hours=3)  # while the first process asks a teacher about everybody
 _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -123,7 +125,9 @@ def joined(device: str) -> Iterator[World]:
     on_gpu = chosen.type == "cuda"
     if on_gpu:
         torch.cuda.set_device(chosen)
-    distributed.init_process_group("nccl" if on_gpu else "gloo", rank=rank, world_size=size)
+    distributed.init_process_group(
+        "nccl" if on_gpu else "gloo", rank=rank, world_size=size, timeout=_PATIENCE
+    )
     try:
         yield World(rank, size, chosen)
     finally:

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from alphapose_ros.base.errors import InputError
@@ -34,9 +34,16 @@ from alphapose_ros.reid.render import GuidanceRenderer
 from alphapose_ros.train.cache import MEMORY, ImageCache
 from alphapose_ros.train.distributed import World, joined
 from alphapose_ros.train.loop import Rhythm, Run, RunOptions, fit
+from alphapose_ros.train.norms import set_training
 from alphapose_ros.train.order import PositionSampler
 from alphapose_ros.train.reid_config import ReidTrainConfig
-from alphapose_ros.train.reid_learner import Learner, crop_hw, parameter_groups, started
+from alphapose_ros.train.reid_learner import (
+    Learner,
+    crop_hw,
+    frozen_blocks,
+    parameter_groups,
+    started,
+)
 from alphapose_ros.train.reid_losses import (
     batch_hard_triplet,
     classification,
@@ -90,7 +97,7 @@ def _train(config: ReidTrainConfig, world: World) -> Path:
     run = Run(Path(config.out), learner, optimizer, options, world)
     if run.resume():
         log.info("resumed at step %d of %d", run.step, run.steps)
-    learner.train()
+    set_training(learner, freeze_norms=False, kept=frozen_blocks(network, config))
     rhythm = Rhythm(config.save_every, config.log_every, config.tensorboard)
     batches = _batches(samples, config, run.step, world)
     fit(run, batches, _terms_of(run, learner, config), rhythm)
@@ -159,10 +166,9 @@ def _taught(
             teacher, sets, number=config.colourings, seed=config.colour_seed, read=read, kept=kept
         )
 
-    if world.is_main:
-        answers()
+    mine = answers() if world.is_main else None
     world.wait()
-    return projected(answers(), dim)
+    return projected(mine or answers(), dim)
 
 
 def _batches(
@@ -193,8 +199,10 @@ def _terms_of(
         total = torch.zeros((), device=device)
         for name, each in learned.items():
             with torch.autocast(device.type, enabled=False):
-                raw, neck = gather(each.raw.float()), gather(each.neck.float())
-                found = _terms(raw, neck, each.classifier, who, config)
+                raw, neck = each.raw.float(), each.neck.float()
+                found = _terms(
+                    gather(raw), gather(neck), gather(each.classifier(neck)), who, config
+                )
                 if answers is not None:
                     found["teacher"] = teaching(gather(each.taught.float()), answers)
                     found["loss"] = found["loss"] + config.teacher_weight * found["teacher"]
@@ -208,7 +216,7 @@ def _terms_of(
 def _terms(
     raw: Tensor,
     neck: Tensor,
-    classifier: nn.Module,
+    logits: Tensor,
     who: tuple[Tensor, Tensor],
     config: ReidTrainConfig,
 ) -> dict[str, Tensor]:
@@ -217,7 +225,7 @@ def _terms(
     found = {
         "contrast": supervised_contrast(neck, people, config.temperature),
         "triplet": batch_hard_triplet(raw, people, config.margin),
-        "identity": classification(classifier(neck), labels, config.smoothing),
+        "identity": classification(logits, labels, config.smoothing),
     }
     weights = config.contrast_weight, config.triplet_weight, config.identity_weight
     total = sum(w * term for w, term in zip(weights, found.values(), strict=True))

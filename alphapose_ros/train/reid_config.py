@@ -50,7 +50,7 @@ class ReidTrainConfig(RunConfig):
             none.
         teacher_answers: file that keeps what it said (default: teacher.npz in ``out``).
         colourings: in how many colours of clothes everybody is shown to it and learned, the first
-            as they are.
+            as they are; in the others he is nobody who could be classified.
         colour_seed: of the others.
         teacher_weight: of the distance (1 - cosine) from what the teacher says.
         attended_weight: of all of these losses on the embedding with attention.
@@ -101,8 +101,15 @@ class ReidTrainConfig(RunConfig):
             raise ConfigError(
                 "colourings, teacher_answers: expected a teacher with them, got none"
             )
-        if self.layout != REID_NET and self.dim:
-            raise ConfigError(f"dim: expected 0 for {self.layout}, got {self.dim}")
+        if self.layout != REID_NET:
+            for name, default in (("dim", 0), ("attended_weight", 1.0), ("plain_weight", 0.5)):
+                if getattr(self, name) != default:
+                    raise ConfigError(
+                        f"{name}: expected {default} for {self.layout}, which has one embedding "
+                        f"of its own size, got {getattr(self, name)}"
+                    )
+        if self.teacher_answers and not self.teacher_answers.endswith(".npz"):
+            raise ConfigError(f"teacher_answers: expected an .npz, got {self.teacher_answers!r}")
         if self.layout == REID_NET and not self.attended_weight and not self.plain_weight:
             raise ConfigError("attended_weight, plain_weight: expected one above 0, got none")
         _ = self.rates  # refused here rather than after the data was read

@@ -98,15 +98,19 @@ def started(config: ReidTrainConfig) -> ReidNet | OSNet:
         ConfigError: blocks of random weights were to stay as they are.
     """
     network = _network(config)
-    blocks = _trunk(network)
     if config.freeze and not config.init and isinstance(network, OSNet):
         raise ConfigError(
             f"freeze: expected 0 where {config.layout} starts from random weights, got "
             f"{config.freeze}"
         )
-    for block in blocks[: config.freeze]:
+    for block in frozen_blocks(network, config):
         block.requires_grad_(False)
     return network
+
+
+def frozen_blocks(network: ReidNet | OSNet, config: ReidTrainConfig) -> list[nn.Module]:
+    """Those that keep their weights, and the moments of their norms."""
+    return _trunk(network)[: config.freeze]
 
 
 def parameter_groups(learner: Learner, config: ReidTrainConfig) -> list[dict[str, object]]:

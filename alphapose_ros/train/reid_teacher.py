@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,15 +87,16 @@ def taught(
         kept: file (.npz) of the answers; one that is there is read, where it answers the same.
     """
     asked = _question(teacher, sets, number, seed)
-    if kept.is_file():
-        with np.load(kept) as stored:
-            if str(stored["asked"]) == asked:
-                return [stored[f"set{at}"] for at in range(len(sets))]
-        log.info("%s: answers of other people or of another teacher, asked anew", kept)
+    stored = _stored(kept, asked, len(sets))
+    if stored is not None:
+        return stored
     found = [_answers(teacher, people, number, seed, read) for people in sets]
-    kept.parent.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {f"set{at}": each for at, each in enumerate(found)}
-    np.savez(kept, asked=asked, **arrays)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    part = kept.with_name(f"{kept.name}.partial")
+    with part.open("wb") as file:
+        np.savez(file, asked=asked, **arrays)
+    part.replace(kept)
     return found
 
 
@@ -105,14 +108,23 @@ def projected(found: Sequence[FloatArray], dim: int) -> list[FloatArray]:
     the directions in which people differ most. People of another domain may differ least there: on
     PKU-Reid, half of the numbers of person-reidentification-retail-0287 are worth 80 % of its mAP.
     """
-    size = found[0].shape[-1]
-    flat = np.concatenate([each.reshape(-1, size) for each in found])
+    sizes = {each.shape[-1] for each in found if len(each)}
+    if not sizes:
+        return [np.zeros((*each.shape[:2], dim), np.float32) for each in found]
+    size = sizes.pop()
+    flat = np.concatenate([each.reshape(-1, size) for each in found if len(each)])
     mean = flat.mean(0)
     basis = np.eye(size, dtype=np.float32)
     if dim < size:
         basis = np.linalg.eigh((flat - mean).T @ (flat - mean))[1][:, ::-1][:, :dim]
+        # Either sign is an eigenvector: a run goes on with the one that it began with.
+        largest = np.abs(basis).argmax(0)
+        basis = basis * np.sign(basis[largest, np.arange(dim)])
     out = []
     for each in found:
+        if not len(each):
+            out.append(np.zeros((*each.shape[:2], dim), np.float32))
+            continue
         short = (each - mean) @ basis
         length = np.maximum(np.linalg.norm(short, axis=-1, keepdims=True), 1e-12)
         padding = ((0, 0), (0, 0), (0, max(0, dim - size)))
@@ -133,14 +145,34 @@ def _answers(
         crop = still_crop(pixels, people, row, teacher.input_hw)
         chosen = (person_colours(people, row, k, seed) for k in range(number))
         rows.append(teacher([recoloured(crop, people.skeleton, each) for each in chosen]))
-    return np.array(rows, np.float32)
+    return np.array(rows, np.float32) if rows else np.zeros((0, number, 0), np.float32)
+
+
+def _stored(kept: Path, asked: str, sets: int) -> list[FloatArray] | None:
+    """The answers of a file, where it holds those to this question."""
+    if not kept.is_file():
+        return None
+    try:
+        with np.load(kept) as stored:
+            if str(stored["asked"]) == asked:
+                return [stored[f"set{at}"] for at in range(sets)]
+        log.info("%s: answers of other people or of another teacher, asked anew", kept)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        log.warning("%s: no answers can be read (%r), asked anew", kept, error)
+    return None
 
 
 def _question(teacher: Teacher, sets: Sequence[Sightings], number: int, seed: int) -> str:
     """What the answers depend on, as one digest."""
     digest = hashlib.sha256(f"{teacher.digest} {number} {seed}".encode())
     for people in sets:
-        digest.update("\n".join(map(str, people.images)).encode())
-        for values in (people.image_rows, people.boxes, people.keypoints, people.scores):
+        for path in people.images:
+            digest.update(os.fsencode(path))
+            if path.is_file():
+                now = path.stat()
+                digest.update(f"{now.st_size} {now.st_mtime_ns}".encode())
+        for values in (
+            people.image_rows, people.boxes, people.identities, people.keypoints, people.scores,
+        ):  # fmt: skip
             digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()

@@ -14,8 +14,8 @@ from alphapose_ros.train.precision import FLOAT32, PRECISIONS
 from alphapose_ros.train.schedule import COSINE, SCHEDULES, Schedule
 
 # Where and on what it runs: a run that goes on elsewhere is still the same.
-_PLACE = ("out", "output_dir", "resume", "device", "threads", "workers", "cache", "cache_mb",
-          "save_every", "log_every", "tensorboard")  # fmt: skip
+_PLACE = ("out", "output_dir", "teacher_answers", "resume", "device", "threads", "workers",
+          "cache", "cache_mb", "save_every", "log_every", "tensorboard")  # fmt: skip
 # What may be corrected on the way, when the loss diverged or the memory was too small.
 _PACE = ("learning_rate", "trunk_rate", "weight_decay", "precision", "accumulate")
 _SHOWN = 3
