@@ -13,12 +13,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import default_collate
 
 from alphapose_ros.base.errors import ConfigError, InputError, WeightsError
+from alphapose_ros.base.skeletons import HALPE26
+from alphapose_ros.data.reid_augment import ReidAugment
+from alphapose_ros.data.reid_samples import ReidSamples, crops_of
 from alphapose_ros.models.osnet import WIDTHS, OSNet
 from alphapose_ros.models.reid import ReidNet
 from alphapose_ros.registry.store import resolve
 from alphapose_ros.reid.factory import load_reid
+from alphapose_ros.reid.render import GuidanceRenderer
 from alphapose_ros.train import reid_learner
 from alphapose_ros.train.loop import Run
 from alphapose_ros.train.reid import identities_of, train_reid
@@ -186,6 +191,25 @@ def test_it_learns_and_freezes_what_it_is_told_to(tmp_path: Path) -> None:
     assert after["neck.bias"].abs().max() == 0
 
 
+def test_the_necks_moments_are_those_of_unspoilt_crops(tmp_path: Path) -> None:
+    chosen = config(tmp_path, steps=2)
+    network = load_reid(train_reid(chosen))[0]
+    assert isinstance(network, ReidNet)
+    samples = ReidSamples(
+        [identities_of(chosen.identities[0])], people=2, views=2, augment=ReidAugment(), seed=5,
+        input_hw=(128, 64),
+    )  # fmt: skip
+    still = default_collate(samples.still(100))
+    assert len(still["image"]) == 18  # everybody's own pictures, once each
+    renderer = GuidanceRenderer(HALPE26, (128, 64))
+    with torch.no_grad():
+        found = network.both(crops_of(still, renderer, "cpu"))
+    for neck in (found.attended_neck, found.plain_neck):
+        torch.testing.assert_close(neck.mean(0) + 1, torch.ones(12), atol=1e-3, rtol=0)
+    few = samples.still(3)
+    assert len(few) == 3
+
+
 def test_it_starts_from_a_pose_network_or_an_earlier_run(tmp_path: Path) -> None:
     made = train_reid(config(tmp_path, init="pose_nano", steps=1, learning_rate=1e-9))
     state = load_tensors(made)
@@ -276,8 +300,9 @@ def test_it_learns_what_a_teacher_says(tmp_path: Path, layout: str) -> None:
     teacher = OSNet(WIDTHS["0_25"]).eval()
     save_tensors(teacher.state_dict(), weights)
     chosen = config(
-        tmp_path, layout=layout, freeze=0, input_hw=[64, 32], steps=16, log_every=8,
+        tmp_path, layout=layout, freeze=0, input_hw=[64, 32], steps=60, log_every=30, people=6,
         teacher=str(weights), colourings=2, contrast_weight=0.0, triplet_weight=0.0,
+        identity_weight=0.0,
     )  # fmt: skip
     train_reid(chosen)
     rows = (tmp_path / "run" / "log.csv").read_text().splitlines()

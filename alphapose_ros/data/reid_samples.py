@@ -24,7 +24,7 @@ from alphapose_ros.base.errors import InputError
 from alphapose_ros.data.augment import AugmentConfig, Crop
 from alphapose_ros.data.coco import read_image
 from alphapose_ros.data.recolour import person_colours, recoloured
-from alphapose_ros.data.reid_augment import ReidAugment, View, make_view, person_crop
+from alphapose_ros.data.reid_augment import ReidAugment, View, make_view, person_crop, still_crop
 from alphapose_ros.data.reid_sets import Sightings
 from alphapose_ros.models.reid import packed
 from alphapose_ros.reid.render import GuidanceRenderer, with_others
@@ -123,6 +123,25 @@ class ReidSamples(Dataset[dict[str, Tensor]]):
             "label": torch.tensor(label),
             **taught,
         }
+
+    def still(self, most: int) -> list[dict[str, Tensor]]:
+        """Up to ``most`` sightings, spread over the sets by their shares, as they are: items with
+        ``image``, ``points``, ``scores`` and nobody beside.
+        """
+        items = []
+        for people, share in zip(self._sets, self._shares, strict=True):
+            count = min(len(people), max(1, round(most * share)))
+            for row in np.linspace(0, len(people) - 1, count).astype(int).tolist():
+                crop = still_crop(self._pixels(people, row), people, row, self._input_hw)
+                scores = torch.from_numpy(crop.labels.astype(np.float32) / 255)
+                items.append({
+                    "image": torch.from_numpy(crop.image),
+                    "points": torch.from_numpy(crop.points.astype(np.float32)),
+                    "scores": scores,
+                    "other_points": torch.zeros(len(scores), 2),
+                    "other_scores": torch.zeros_like(scores),
+                })  # fmt: skip
+        return items
 
     def _plan_of(self, batch: int) -> list[Place]:
         """Who is in each slot of a batch, in which colours; nobody is there twice."""

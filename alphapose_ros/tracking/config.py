@@ -91,7 +91,7 @@ class TrackerConfig:
     gallery_s: float = setting(300.0, low=0)
     gallery_size: int = setting(100, low=0)
     gallery_similarity: float = setting(0.6, low=0, high=1)
-    gallery_margin: float = setting(0.1, low=0, high=1)
+    gallery_margin: float = setting(0.05, low=0, high=1)
     gallery_wait_s: float = setting(0.5, low=0)
     camera_motion: bool = False
     gate: float = setting(3.5, above=0)

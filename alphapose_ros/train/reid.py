@@ -22,14 +22,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.skeletons import HALPE26
 from alphapose_ros.data.pose_samples import SetSpec, one_thread
 from alphapose_ros.data.reid_augment import ReidAugment
-from alphapose_ros.data.reid_samples import ReidSamples
+from alphapose_ros.data.reid_samples import ReidSamples, crops_of
 from alphapose_ros.data.reid_sets import Sightings, instances, read_identities
+from alphapose_ros.models.reid import ReidNet
 from alphapose_ros.reid.render import GuidanceRenderer
 from alphapose_ros.train.cache import MEMORY, ImageCache
 from alphapose_ros.train.distributed import World, joined
@@ -42,6 +43,7 @@ from alphapose_ros.train.reid_learner import (
     crop_hw,
     frozen_blocks,
     parameter_groups,
+    settle_necks,
     started,
 )
 from alphapose_ros.train.reid_losses import (
@@ -60,6 +62,7 @@ Sample = Mapping[str, Tensor]
 SKELETON = HALPE26  # faces and fingers are smaller than a cell of the attention
 FINISHED = "reid.safetensors"
 _NETWORK = "network."
+_SETTLING = 640  # unspoilt crops for the moments of the necks
 
 
 def train_reid(config: ReidTrainConfig) -> Path:
@@ -103,7 +106,7 @@ def _train(config: ReidTrainConfig, world: World) -> Path:
     fit(run, batches, _terms_of(run, learner, config), rhythm)
     finished = Path(config.out) / FINISHED
     if world.is_main:
-        _write(run.average.state, finished)
+        _write(_own(run.average.state), finished, samples, learner, config)
     world.wait()
     return finished
 
@@ -233,7 +236,27 @@ def _terms(
     return {**found, "loss": total}
 
 
-def _write(state: Mapping[str, Tensor], path: Path) -> None:
+def _own(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The network's own weights of a learner's state."""
-    own = {k[len(_NETWORK) :]: v for k, v in state.items() if k.startswith(_NETWORK)}
-    save_tensors(own, path)
+    return {k[len(_NETWORK) :]: v for k, v in state.items() if k.startswith(_NETWORK)}
+
+
+def _write(
+    state: dict[str, Tensor],
+    path: Path,
+    samples: ReidSamples,
+    learner: Learner,
+    config: ReidTrainConfig,
+) -> None:
+    network = learner.network
+    if isinstance(network, ReidNet):
+        network.load_state_dict(state)
+        network.cpu()
+        renderer = GuidanceRenderer(SKELETON, crop_hw(config))
+        still = samples.still(_SETTLING)
+        parts = (
+            still[at : at + config.batch_size] for at in range(0, len(still), config.batch_size)
+        )
+        settle_necks(network, (crops_of(default_collate(part), renderer, "cpu") for part in parts))
+        state = network.state_dict()
+    save_tensors(state, path)

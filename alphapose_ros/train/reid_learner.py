@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -123,6 +124,22 @@ def parameter_groups(learner: Learner, config: ReidTrainConfig) -> list[dict[str
     slower = config.trunk_rate if config.init or config.layout == REID_NET else 1.0
     groups = [(rest, rate), (trunk, rate * slower)]
     return [{"params": params, "lr": lr} for params, lr in groups if params]
+
+
+@torch.no_grad()
+def settle_necks(network: ReidNet, batches: Iterable[Tensor]) -> None:
+    """Give both necks the moments of unspoilt crops, packed (N, 4, H, W).
+
+    Training's crops are covered, pasted over and blurred; their mean lies elsewhere, and what is
+    left of it in every embedding makes people look alike.
+    """
+    network.eval()
+    outputs = [network.both(crops) for crops in batches]
+    for neck, name in ((network.neck, "attended"), (network.plain_neck, "plain")):
+        raw = torch.cat([getattr(each, name) for each in outputs])
+        if len(raw) > 1:
+            cast(Tensor, neck.running_mean).copy_(raw.mean(0))
+            cast(Tensor, neck.running_var).copy_(raw.var(0))
 
 
 def _network(config: ReidTrainConfig) -> ReidNet | OSNet:
