@@ -119,7 +119,7 @@ def test_who_is_not_alike_enough_is_somebody_new_with_less_confidence_the_nearer
     for cosine in (0.3, 0.5, 0.55, 0.59):
         (answer,) = ask(lost_people(vectors), turned(vectors[0], other, cosine))
         assert answer.identity == 0
-        assert answer.undecided == (cosine >= 0.5)
+        assert answer.undecided == (cosine >= 0.55)  # within a margin of being somebody
         confidences.append(answer.confidence)
     assert confidences == sorted(confidences, reverse=True)
     assert 0.4 < confidences[-1] < 0.6
