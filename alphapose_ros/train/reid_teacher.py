@@ -153,7 +153,7 @@ def _stored(kept: Path, asked: str, sets: int) -> list[FloatArray] | None:
     if not kept.is_file():
         return None
     try:
-        with np.load(kept) as stored:
+        with np.load(kept, allow_pickle=False) as stored:
             if str(stored["asked"]) == asked:
                 return [stored[f"set{at}"] for at in range(sets)]
         log.info("%s: answers of other people or of another teacher, asked anew", kept)
