@@ -95,3 +95,12 @@ def test_what_is_not_an_osnet_is_refused() -> None:
     del state["conv3.0.gate.fc1.bias"]
     with pytest.raises(WeightsError, match="missing"):
         osnet_of(state)
+
+
+@pytest.mark.parametrize("ain", [False, True])
+def test_the_stages_are_all_but_the_last_layer(*, ain: bool) -> None:
+    network = small(ain=ain)
+    inside = {id(p) for stage in network.stages for p in stage.parameters()}
+    outside = {name for name, p in network.named_parameters() if id(p) not in inside}
+    assert outside == {name for name, _ in network.named_parameters() if name.startswith("fc.")}
+    assert len(network.stages) == 5

@@ -175,8 +175,11 @@ class OSNet(nn.Module):
 
     @property
     def stages(self) -> list[nn.Module]:
-        """The convolutions in five pieces, from the input on."""
-        return [getattr(self, f"conv{stage}") for stage in range(1, 6)]
+        """The convolutions in five pieces, from the input on; all but the last layer."""
+        names = [(f"conv{stage}", f"pool{stage}") for stage in range(1, 6)]
+        return [
+            nn.ModuleList(getattr(self, n) for n in each if hasattr(self, n)) for each in names
+        ]
 
     def forward(self, images: Tensor) -> Tensor:
         """Unit embeddings (B, dim); no value is below 0, as the last layer is a ReLU."""
