@@ -20,6 +20,49 @@ if TYPE_CHECKING:
 _MOST = 200  # people who were seen once, unless told otherwise
 
 
+def add_reid_options(parser: argparse.ArgumentParser) -> None:
+    """The options that ``reid`` alone has."""
+    group = parser.add_argument_group("reid")
+    group.add_argument(
+        "--identities",
+        metavar="SET",
+        help="pictures of people seen more than once: a FOLDER named as Market-1501's or "
+        "PKU-Reid's, LIST@ROOT as MSMT17's, gt.txt@IMAGES of MOT, FILE.json@IMAGES of PoseTrack",
+    )
+    group.add_argument(
+        "--queries", metavar="SET", help="whom to look for in them (default: all of them)"
+    )
+    group.add_argument(
+        "--most",
+        type=int,
+        metavar="N",
+        help="people at most (default: 200), with --identities queries (default: all)",
+    )
+
+
+def check_reid(args: argparse.Namespace) -> None:
+    """Refuse options that do not fit together.
+
+    Raises:
+        InputError: what was expected and what came.
+    """
+    if args.most is not None and args.most < 2:
+        raise InputError(f"--most: expected at least 2, got {args.most}")
+    if args.queries and not args.identities:
+        raise InputError("--queries: expected --identities SET with it")
+    if args.identities and (args.annotations or args.images):
+        raise InputError("eval reid: expected --annotations or --identities, got both")
+    if not args.identities and not (args.annotations and args.images):
+        raise InputError(
+            "eval reid: expected --identities SET, or --annotations FILE and --images DIR"
+        )
+
+
+def reid_files(args: argparse.Namespace) -> list[str]:
+    """What is read, of sets as FILE@FOLDER both."""
+    return [part for each in (args.identities, args.queries) for part in (each or "").split("@")]
+
+
 def run_reid(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:
     """Held-out people whose boxes change, against other views or other pictures of everybody."""
     from alphapose_ros.eval.reid_views import evaluate_views

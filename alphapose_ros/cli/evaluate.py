@@ -19,6 +19,7 @@ from alphapose_ros.cli.console import (
     table,
     ticking,
 )
+from alphapose_ros.cli.eval_reid import add_reid_options, check_reid, reid_files, run_reid
 from alphapose_ros.cli.eval_tracking import (
     add_tracking_options,
     check_tracking,
@@ -96,22 +97,7 @@ def register(commands: Commands) -> None:
         "--max-frames", type=int, metavar="N", help="recordings: end after N frames"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    reid = parser.add_argument_group("reid")
-    reid.add_argument(
-        "--identities",
-        metavar="SET",
-        help="pictures of people seen more than once: a FOLDER named as Market-1501's or "
-        "PKU-Reid's, LIST@ROOT as MSMT17's, gt.txt@IMAGES of MOT, FILE.json@IMAGES of PoseTrack",
-    )
-    reid.add_argument(
-        "--queries", metavar="SET", help="whom to look for in them (default: all of them)"
-    )
-    reid.add_argument(
-        "--most",
-        type=int,
-        metavar="N",
-        help="people at most (default: 200), with --identities queries (default: all)",
-    )
+    add_reid_options(parser)
     add_tracking_options(parser)
     add_pipeline_options(parser)
 
@@ -165,19 +151,11 @@ def _check(args: argparse.Namespace) -> None:
         return
     if args.video:
         raise InputError(f"eval {args.what}: expected no recording, got {args.video}")
-    if args.most is not None and args.most < 2:
-        raise InputError(f"--most: expected at least 2, got {args.most}")
-    if args.queries and not args.identities:
-        raise InputError("--queries: expected --identities SET with it")
-    if args.identities:
-        if args.annotations or args.images:
-            raise InputError("eval reid: expected --annotations or --identities, got both")
-        return
+    if args.what == "reid":
+        check_reid(args)
+        if args.identities:
+            return
     if not args.annotations or not args.images:
-        if args.what == "reid":
-            raise InputError(
-                "eval reid: expected --identities SET, or --annotations FILE and --images DIR"
-            )
         raise InputError(f"eval {args.what}: expected --annotations FILE and --images DIR")
     if not Path(args.annotations).is_file():
         raise InputError(f"{args.annotations}: no such annotation file")
@@ -193,8 +171,7 @@ def _inputs(args: argparse.Namespace) -> list[str | Path | None]:
     """What is read, as far as it is named; of folders of truths and results their files."""
     named = ("annotations", "feet", "video", "weights", "teacher", "params_file")
     read: list[str | Path | None] = [getattr(args, each) for each in named]
-    for each in (args.identities, args.queries):  # FOLDER, or FILE@FOLDER
-        read += (each or "").split("@")
+    read += reid_files(args)
     if args.what == "tracking":
         read += tracking_files(args)
     return read
@@ -279,12 +256,6 @@ def _jitter(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report
     return [Report(title, numbers | measure_jitter(tracks, pipeline.skeleton))]
 
 
-def _reid(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:
-    from alphapose_ros.cli.eval_reid import run_reid
-
-    return run_reid(args, config)
-
-
 _TAKEN_BY = {  # an option that another measure would ignore is refused
     "plot": ("pose", "detector", "tracking"),
     "without": ("pose",),
@@ -307,7 +278,7 @@ _MEASURES: dict[str, Callable[[argparse.Namespace, PipelineConfig], Sequence[Rep
     "pose": _pose,
     "detector": _detector,
     "jitter": _jitter,
-    "reid": _reid,
+    "reid": run_reid,
 }
 
 

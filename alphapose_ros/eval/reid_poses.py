@@ -42,12 +42,15 @@ def posed(
     if estimator.finds_people:
         raise InputError("expected a pose network that answers given boxes, got a one-stage one")
     keypoints, scores = people.keypoints.copy(), people.scores.copy()
-    for row in np.flatnonzero(~(scores > 0).any(1)):
-        image = read_image(people.images[int(people.image_rows[row])])
-        box = box_or_whole(people.boxes[row], image)
-        alone = Detections(box[None], np.ones(1, np.float32))
-        found = estimator(ImageBatch.upload([image], device), [alone])[0].mapped(people.skeleton)
-        keypoints[row] = found.keypoints[0]
-        scores[row] = np.where(found.scores[0] >= least_score, found.scores[0], 0)
-        on_picture()
+    unknown = np.flatnonzero(~(scores > 0).any(1))
+    for picture in np.unique(people.image_rows[unknown]):
+        image = read_image(people.images[picture])
+        batch = ImageBatch.upload([image], device)
+        for row in unknown[people.image_rows[unknown] == picture]:
+            box = box_or_whole(people.boxes[row], image)
+            alone = Detections(box[None], np.ones(1, np.float32))
+            found = estimator(batch, [alone])[0].mapped(people.skeleton)
+            keypoints[row] = found.keypoints[0]
+            scores[row] = np.where(found.scores[0] >= least_score, found.scores[0], 0)
+            on_picture()
     return replace(people, keypoints=keypoints, scores=scores)

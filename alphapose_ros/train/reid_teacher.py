@@ -30,6 +30,7 @@ from alphapose_ros.models.reid import ReidNet
 from alphapose_ros.registry.store import resolve
 from alphapose_ros.reid.factory import load_reid
 from alphapose_ros.reid.open_model_zoo import SUFFIX
+from alphapose_ros.weights import sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +64,7 @@ def load_teacher(weights: str) -> Teacher:
     if isinstance(network, ReidNet):
         raise WeightsError(f"{path}: expected a teacher that sees pixels alone, got a ReidNet")
     parts = [path, path.with_suffix(".bin")] if path.suffix.lower() == SUFFIX else [path]
-    digest = hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest()
-    return Teacher(network, input_hw, digest)
+    return Teacher(network, input_hw, " ".join(map(sha256_of, parts)))
 
 
 def taught(
