@@ -26,6 +26,7 @@ import alphapose_ros.cli as cli
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.base.records import Frame
 from alphapose_ros.cli.endings import BAD_INPUT, exit_code, interruptible, signals_wait
+from alphapose_ros.cli.run import RunStatistics
 from alphapose_ros.io import sources
 
 COUNT = 600
@@ -58,7 +59,7 @@ def test_run_at_random_moments(
     out.mkdir()
     names = {"--json": "o.jsonl", "--bag": "o.mcap", "--video": "o.avi"}
     options = [word for option, name in names.items() for word in (option, out / name)]
-    process = start(["run", source, *options], delay_s=0.001)
+    process = start(["run", source, *options], delay_s=0.01)  # 6 s, however late the signal is
     part = out / "o.jsonl.part"
     wait_for(lambda: part.exists() and part.stat().st_size > 0, "the first line")
     time.sleep(chance.uniform(0, 0.6))
@@ -70,6 +71,24 @@ def test_run_at_random_moments(
     count = same_length(out)
     assert 0 < count < COUNT
     assert f"frames      {count}" in out_text
+
+
+def test_a_frame_counts_where_it_is_written(
+    pipeline: OnePerson, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """A signal at any moment of a frame leaves the table and the files of one mind."""
+    real, lines = RunStatistics.add, tmp_path / "o.jsonl"
+
+    def add(self: RunStatistics, *args: Any) -> None:
+        if self.frames == 4:
+            signal.raise_signal(signal.SIGINT)
+        real(self, *args)
+
+    monkeypatch.setattr(RunStatistics, "add", add)
+    assert cli.main(["run", str(source), "--json", str(lines)]) == 130
+    assert len(lines.read_text().splitlines()) == 5
+    assert "frames      5" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt),

@@ -134,9 +134,10 @@ def _loop(
             frame = dataclasses.replace(frame, camera=args.camera_name)
         start = time.perf_counter()
         result = pipeline(frame)
-        statistics.add(result, time.perf_counter() - start)
-        with signals_wait():  # a frame is in all outputs, or in none
+        seconds = time.perf_counter() - start
+        with signals_wait():  # a frame is in all outputs and counted, or in none and not
             go_on = write(frame, result)
+            statistics.add(result, seconds)
         if not go_on or number == args.max_frames:
             break
 
