@@ -76,8 +76,8 @@ def test_identities_are_found_again(
                      osnet(tmp_path)]) == 0  # fmt: skip
     numbers = json.loads(written.read_text())
     assert numbers["queries"] == 2
-    assert "ranking, unchanged, attention: rank1" not in numbers
-    assert 0 <= numbers["ranking, unchanged, none: rank1"] <= 1
+    for way in ("attention", "none"):  # OSNet's attention is a mask on its crops
+        assert 0 <= numbers[f"ranking, unchanged, {way}: rank1"] <= 1
 
 
 def test_what_is_missing_or_too_much_is_told(

@@ -92,7 +92,7 @@ def test_reid_is_one_of_the_networks():
     from alphapose_ros.reid.embedder import Embedder, ReidNetwork
 
     pipeline, network = FakePipeline(), Network()
-    pipeline.embedder = Embedder(ReidNetwork(network, (8, 4), 3, guided=False), ReidConfig())
+    pipeline.embedder = Embedder(ReidNetwork(network, (8, 4), 3, guide=None), ReidConfig())
     with NetworkTap(pipeline) as tap:
         pipeline.embedder.network.run("crops")
         assert tap.called == ["reid"]

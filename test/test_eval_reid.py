@@ -23,6 +23,7 @@ from alphapose_ros.eval.reid import (
     movement_report,
     rank,
 )
+from alphapose_ros.eval.reid_evaluation import evaluate_views
 from alphapose_ros.eval.reid_poses import posed
 from alphapose_ros.eval.reid_views import (
     BACKGROUND,
@@ -35,13 +36,13 @@ from alphapose_ros.eval.reid_views import (
     SECOND,
     UNSEEN,
     changed_views,
-    evaluate_views,
     identity_views,
     next_other,
 )
 from alphapose_ros.models.osnet import WIDTHS, OSNet
 from alphapose_ros.models.reid import GUIDANCE, ReidNet, packed, unpacked_guidance
 from alphapose_ros.reid.factory import Normalised
+from alphapose_ros.reid.masking import masked
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -202,17 +203,21 @@ def test_held_out_people_in_changed_boxes(tmp_path: Path) -> None:
     assert evaluate_views(ReidNet(width=16, dim=8), nobody)["people"] == 0
 
 
-def test_a_network_without_attention_ranks_too(tmp_path: Path) -> None:
+def test_a_network_without_attention_sees_crops_that_are_masked(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = Normalised(OSNet(WIDTHS["0_25"])).eval()
     found = changed_views(crowd(tmp_path, 3), input_hw=(64, 32))
     seen: list[torch.Tensor] = []
     network.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     report = evaluate_views(network, found)
-    assert set(report["ranking"]) == {f"{name}, none" for name in CONDITIONS}
-    assert report["movement"] == report["attention"] == {}
-    assert seen[0].shape == (3, 3, 64, 32)
-    assert 40 < seen[0].max() <= 255.01  # RGB as it was
+    ways = "attention", "none"
+    assert set(report["ranking"]) == {f"{name}, {way}" for name in CONDITIONS for way in ways}
+    assert report["attention"] == {}  # no maps to look at
+    base, guidance = found.crops(BASE), unpacked_guidance(found.crops(BASE))
+    pixels = (base[:, :3] + 1) * 127.5
+    torch.testing.assert_close(seen[0], masked(pixels, guidance))
+    torch.testing.assert_close(seen[1], pixels)  # RGB as it was
+    assert report["movement"][BACKGROUND]["ratio"] < 1
 
 
 def twice(folder: Path, people: int) -> Sightings:

@@ -18,16 +18,18 @@ from alphapose_ros.base.records import Poses
 from alphapose_ros.base.skeletons import COCO17, HALPE136
 from alphapose_ros.imaging import ImageBatch
 from alphapose_ros.models.osnet import OSNet
-from alphapose_ros.models.reid import GUIDANCE, ReidNet, unpacked_guidance
+from alphapose_ros.models.reid import GUIDANCE, ReidNet, packed, unpacked_guidance
 from alphapose_ros.reid.config import ReidConfig
-from alphapose_ros.reid.embedder import Embedder, ReidNetwork, points_in_crops
+from alphapose_ros.reid.embedder import Embedder, Guide, ReidNetwork, points_in_crops
 from alphapose_ros.reid.factory import Normalised, create_embedder, load_reid
+from alphapose_ros.reid.masking import masked
 from alphapose_ros.reid.render import GuidanceRenderer
 from alphapose_ros.weights import save_tensors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 HW = (32, 16)
+GUIDES = [packed, masked, None]
 
 
 class Colour:
@@ -59,9 +61,9 @@ def people(boxes: list[tuple[float, float, float, float]], score: float = 0.9) -
     )
 
 
-def embedder(run: object, *, guided: bool = True, **options: object) -> Embedder:
+def embedder(run: object, *, guide: Guide | None = packed, **options: object) -> Embedder:
     config = ReidConfig(**options)  # type: ignore[arg-type]
-    return Embedder(ReidNetwork(run, HW, 3, guided), config)  # type: ignore[arg-type]
+    return Embedder(ReidNetwork(run, HW, 3, guide), config)  # type: ignore[arg-type]
 
 
 def painted(patches: dict[tuple[int, int, int, int], tuple[int, int, int]]) -> np.ndarray:
@@ -88,15 +90,15 @@ def test_rows_stay_with_their_images() -> None:
     assert found[1].embeddings.shape == (0, 3)
 
 
-@pytest.mark.parametrize("guided", [True, False])
-def test_only_those_asked_for_are_embedded(guided: bool) -> None:
+@pytest.mark.parametrize("guide", GUIDES)
+def test_only_those_asked_for_are_embedded(guide: Guide | None) -> None:
     red, green, blue = (10, 10, 40, 70), (30, 10, 60, 70), (20, 20, 50, 80)
     batch = ImageBatch.upload([painted({red: (255, 0, 0)}), painted({blue: (0, 0, 255)})])
     poses = [people([red, green]), people([blue])]
     all_seen, network = Colour(), Colour()
-    everybody = embedder(all_seen, guided=guided)(batch, poses)
+    everybody = embedder(all_seen, guide=guide)(batch, poses)
     wanted = [np.array([False, True]), np.array([True])]
-    found = embedder(network, guided=guided)(batch, poses, wanted)
+    found = embedder(network, guide=guide)(batch, poses, wanted)
     torch.testing.assert_close(network.seen[0], all_seen.seen[0][1:])  # neighbours are drawn too
     assert [each.quality.tolist() for each in found] == [
         [0, everybody[0].quality[1]], [everybody[1].quality[0]]
@@ -105,7 +107,7 @@ def test_only_those_asked_for_are_embedded(guided: bool) -> None:
     assert not found[0].embeddings[0].any()
     nobody = [np.zeros(2, bool), np.zeros(1, bool)]
     unseen = Colour()
-    found = embedder(unseen, guided=guided)(batch, poses, nobody)
+    found = embedder(unseen, guide=guide)(batch, poses, nobody)
     assert unseen.seen == []
     assert [len(each) for each in found] == [2, 1]
 
@@ -120,8 +122,8 @@ def test_nobody_costs_no_call() -> None:
     assert embedder(network)(ImageBatch.upload([]), []) == []
 
 
-@pytest.mark.parametrize("guided", [True, False])
-def test_out_of_memory_halves_the_batch_and_mixes_up_nobody(guided: bool) -> None:
+@pytest.mark.parametrize("guide", GUIDES)
+def test_out_of_memory_halves_the_batch_and_mixes_up_nobody(guide: Guide | None) -> None:
     colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 0, 0), (0, 255, 0)]
     places = [(10 + 30 * k, 10, 35 + 30 * k, 70) for k in range(5)]
     batch = ImageBatch.upload([painted(dict(zip(places, colours, strict=True)))])
@@ -134,8 +136,8 @@ def test_out_of_memory_halves_the_batch_and_mixes_up_nobody(guided: bool) -> Non
             return super().__call__(crops)
 
     calls: list[int] = []
-    embed = embedder(Small(), guided=guided, max_batch=8)
-    (expected,) = embedder(Colour(), guided=guided)(batch, [people(places)])
+    embed = embedder(Small(), guide=guide, max_batch=8)
+    (expected,) = embedder(Colour(), guide=guide)(batch, [people(places)])
     for turn in ([5, 2, 2, 1], [2, 2, 1]):  # the second image pays nothing any more
         calls.clear()
         (found,) = embed(batch, [people(places)])
@@ -190,18 +192,18 @@ def test_quality_falls_with_hidden_joints_and_small_people() -> None:
     np.testing.assert_allclose(whole.quality(people([tall])), [0.5])
 
 
-@pytest.mark.parametrize("guided", [True, False])
-def test_crops_that_exist_already(guided: bool) -> None:
+@pytest.mark.parametrize("guide", GUIDES)
+def test_crops_that_exist_already(guide: Guide | None) -> None:
     network = Colour()
     pixels = np.zeros((2, 3, 64, 32), np.uint8)
     pixels[0, 0], pixels[1, 2] = 200, 200
     points = np.full((2, len(COCO17), 2), 16, np.float32)
     scores = np.ones((2, len(COCO17)), np.float32)
-    found = embedder(network, guided=guided)
+    found = embedder(network, guide=guide)
     embeddings = found.embed_crops(pixels, points, scores, COCO17)
     assert embeddings.argmax(1).tolist() == [0, 2]
-    assert network.seen[0].shape == (2, 4 if guided else 3, *HW)
-    if guided:
+    assert network.seen[0].shape == (2, 4 if guide is packed else 3, *HW)
+    if guide is packed:
         expected = GuidanceRenderer(COCO17, HW)(torch.full((2, 17, 2), 8.0), torch.ones(2, 17))
         torch.testing.assert_close(unpacked_guidance(network.seen[0])[:, :-1], expected)
     assert found.embed_crops(pixels[:0], points[:0], scores[:0], COCO17).shape == (0, 3)
@@ -222,11 +224,9 @@ def test_every_kind_of_file_is_told_by_its_keys(tmp_path: Path) -> None:
         (found,) = made(batch, poses)
         assert found.embeddings.shape == (1, dim)
         assert np.linalg.norm(found.embeddings) == pytest.approx(1, abs=1e-5)
-    plain = create_embedder(ReidConfig(weights=str(own), attention=False))
-    attended = create_embedder(ReidConfig(weights=str(own)))
-    assert plain is not None
-    assert attended is not None
-    assert not np.allclose(plain(batch, poses)[0].embeddings, attended(batch, poses)[0].embeddings)
+        plain = create_embedder(ReidConfig(weights=str(path), attention=False))
+        assert plain is not None
+        assert not np.allclose(plain(batch, poses)[0].embeddings, found.embeddings)
     sized = create_embedder(ReidConfig(weights=str(other), input_height=64, input_width=32))
     assert sized is not None
     assert sized.network.input_hw == (64, 32)

@@ -42,7 +42,7 @@ def test_people_of_an_image_are_embedded(open_model_zoo: Path) -> None:
         COCO17,
     )  # fmt: skip
     (found,) = embedder(ImageBatch.upload([image]), [poses])
-    np.testing.assert_allclose(found.embeddings, [[1, 0, 0], [0, 0, 1], [1, 0, 0]], atol=1e-5)
+    np.testing.assert_allclose(found.embeddings, [[1, 0, 0], [0, 0, 1], [1, 0, 0]], atol=0.05)
     (nobody,) = embedder(ImageBatch.upload([image]), [Poses.empty(COCO17)])
     assert nobody.embeddings.shape == (0, 3)
 

@@ -65,7 +65,7 @@ def reid_files(args: argparse.Namespace) -> list[str]:
 
 def run_reid(args: argparse.Namespace, config: PipelineConfig) -> Sequence[Report]:
     """Held-out people whose boxes change, against other views or other pictures of everybody."""
-    from alphapose_ros.eval.reid_views import evaluate_views
+    from alphapose_ros.eval.reid_evaluation import evaluate_views
     from alphapose_ros.registry.bundled import REID_NANO
     from alphapose_ros.registry.store import resolve
     from alphapose_ros.reid.factory import load_reid

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from alphapose_ros.base.errors import InputError
-from alphapose_ros.models.reid import ReidNet
+from alphapose_ros.models.reid import ReidNet, unpacked_guidance
+from alphapose_ros.reid.masking import masked
 
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.integer]
@@ -208,8 +209,8 @@ def movement_report(
 def embed_both(network: nn.Module, batches: Iterable[Tensor]) -> dict[bool, FloatArray]:
     """Unit embeddings of packed crops with (True) and without (False) attention, one pass.
 
-    Of a network that takes RGB in 0..255 and knows no attention, without. One batch at least, if
-    only an empty one.
+    A network that takes RGB in 0..255 and knows of no pose has its attention at the input, see
+    :func:`~alphapose_ros.reid.masking.masked`. One batch at least, if only an empty one.
     """
     network.eval()
     found: dict[bool, list[Tensor]] = {}
@@ -221,6 +222,7 @@ def embed_both(network: nn.Module, batches: Iterable[Tensor]) -> dict[bool, Floa
 
 def _embedded(network: nn.Module, crops: Tensor) -> dict[bool, Tensor]:
     if not isinstance(network, ReidNet):
-        return {False: network((crops[:, :3] + 1) * 127.5)}
+        pixels = (crops[:, :3] + 1) * 127.5
+        return {True: network(masked(pixels, unpacked_guidance(crops))), False: network(pixels)}
     out = network.both(crops)
     return {True: out.attended_neck, False: out.plain_neck}

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from alphapose_ros.base.rows import Rows, array
 from alphapose_ros.base.skeletons import Skeleton
@@ -36,14 +36,7 @@ from alphapose_ros.data.reid_augment import (
 )
 from alphapose_ros.data.reid_samples import crops_of
 from alphapose_ros.data.reid_sets import UNKNOWN, Sightings
-from alphapose_ros.eval.reid import (
-    Embedded,
-    attention_report,
-    embed_both,
-    movement_report,
-    rank,
-)
-from alphapose_ros.models.reid import REID_HW, ReidNet, unpacked_guidance
+from alphapose_ros.models.reid import REID_HW
 from alphapose_ros.reid.render import GuidanceRenderer
 
 BASE, GALLERY = "unchanged", "gallery"
@@ -193,49 +186,6 @@ def identity_views(
     )
 
 
-def evaluate_views(network: nn.Module, changed: Changed) -> dict[str, Any]:
-    """Rank-1 and mAP with intervals; of a network with attention, movements and attention too.
-
-    ``matched`` counts the queries of whom there is another picture; the others have no say.
-    """
-    network.eval()
-    found = {name: embed_both(network, changed.batches(name)) for name in changed.views}
-    ranks: dict[str, Any] = {}
-    matched = 0
-    for name in CONDITIONS:
-        for attended, embeddings in found[name].items():
-            ranking = rank(
-                _embedded(embeddings, changed.queries),
-                _embedded(found[GALLERY][attended], changed.gallery),
-                changed.itself,
-            )
-            matched = len(ranking.hits)
-            ranks[f"{name}, {'attention' if attended else 'none'}"] = {
-                "rank1": ranking.rank1,
-                "mean_ap": ranking.mean_ap,
-                **_intervals(ranking.interval()),
-            }
-    moved, attention = {}, {}
-    if isinstance(network, ReidNet):
-        moved = {
-            name: vars(movement_report(found[BASE], found[name]))
-            for name in CONDITIONS
-            if name != BASE and len(changed.queries)
-        }
-        attention = {
-            name: vars(attention_report(network, _guidance(changed, name))) for name in CONDITIONS
-        }
-    return {
-        "people": len(np.unique(changed.queries.identities)),
-        "queries": len(changed.queries),
-        "gallery": len(changed.gallery),
-        "matched": matched,
-        "ranking": ranks,
-        "movement": moved,
-        "attention": attention,
-    }
-
-
 def _cut_out(
     people: Sightings,
     rows: Iterable[int],
@@ -297,15 +247,3 @@ def _still(
     input_hw: tuple[int, int],
 ) -> Crop:
     return still_crop(read(people.images[int(people.image_rows[row])]), people, row, input_hw)
-
-
-def _guidance(changed: Changed, name: str) -> Tensor:
-    return torch.cat([unpacked_guidance(crops) for crops in changed.batches(name)])
-
-
-def _embedded(embeddings: NDArray[np.floating], who: Who) -> Embedded:
-    return Embedded(embeddings, who.identities, who.cameras)
-
-
-def _intervals(found: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
-    return {f"{name}_95": interval for name, interval in found.items()}

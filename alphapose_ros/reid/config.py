@@ -19,8 +19,8 @@ class ReidConfig:
         weights: file of weights (this project's, OSNet's, OSNet-AIN's, or an .xml of Open Model
             Zoo's person-reidentification, which OpenVINO runs on the CPU) or name of a known
             model; empty: the bundled one, where there is one.
-        attention: weight the features by the person's own pose; off takes this project's
-            embedding without it. The others have no attention.
+        attention: look at the person alone, by the poses: this project's network weights its
+            features, the others get crops in which all but the person fades to grey.
         input_height: rows of a crop in the network, px, a multiple of 16; 0: 128, for OSNet 256.
         input_width: columns of a crop in the network, px, a multiple of 16; 0: 64, for OSNet 128.
         padding: factor from the person's box, brought to the crop's aspect, to the crop.

@@ -16,7 +16,6 @@ from alphapose_ros.base.boxes import box_iou
 from alphapose_ros.base.records import Appearance, Poses
 from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.imaging import ImageBatch
-from alphapose_ros.models.reid import packed
 from alphapose_ros.reid.config import ReidConfig
 from alphapose_ros.reid.render import GuidanceRenderer, with_others
 from alphapose_ros.runtime.batching import BatchLimit
@@ -24,6 +23,7 @@ from alphapose_ros.runtime.batching import BatchLimit
 FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 Network = Callable[[Tensor], tuple[Tensor, ...]]
+Guide = Callable[[Tensor, Tensor], Tensor]  # crops (N, 3, H, W) in 0..255, guidance -> its input
 _NOBODY = 0.05  # of an embedding's quality where not a single body joint is seen
 
 
@@ -34,13 +34,14 @@ class ReidNetwork:
     Attributes:
         run: crops -> a tuple of unit embeddings (N, D).
         input_hw: of the crops. dim: D.
-        guided: takes :func:`models.reid.packed` crops; else plain RGB in 0..255.
+        guide: how it is told of the poses: :func:`~alphapose_ros.models.reid.packed` or
+            :func:`~alphapose_ros.reid.masking.masked`; None: not at all.
     """
 
     run: Network
     input_hw: tuple[int, int]
     dim: int
-    guided: bool
+    guide: Guide | None
 
 
 class Embedder:
@@ -84,7 +85,7 @@ class Embedder:
         )
         rows = np.repeat(np.arange(len(poses)), counts)
         maps = None
-        if self.network.guided and len(crops):
+        if self.network.guide and len(crops):
             parts = zip(poses, wanted, np.split(crops, stops), strict=True)
             maps = torch.cat([self._guidance(each, who, part) for each, who, part in parts])
         embeddings = self._run(
@@ -118,7 +119,7 @@ class Embedder:
                 given, (height, width), mode="bilinear", antialias=True, align_corners=False
             )
         maps = None
-        if self.network.guided:
+        if self.network.guide:
             renderer = self._renderer(skeleton)
             own = renderer(torch.from_numpy(points * factor), torch.from_numpy(scores))
             maps = with_others(own, torch.zeros_like(own[:, 0]))
@@ -138,8 +139,8 @@ class Embedder:
         @torch.inference_mode()
         def forward(part: slice) -> FloatArray:
             crops = crops_of(part)
-            if guidance is not None:
-                crops = packed(crops, guidance[part].to(crops.device))
+            if self.network.guide and guidance is not None:
+                crops = self.network.guide(crops, guidance[part].to(crops.device))
             (embeddings,) = self.network.run(crops)
             return embeddings.float().cpu().numpy()
 

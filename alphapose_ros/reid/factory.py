@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from alphapose_ros.base.errors import ConfigError, WeightsError
 from alphapose_ros.models.export import GraphNames
 from alphapose_ros.models.osnet import OSNET_HW, is_osnet, osnet_of
-from alphapose_ros.models.reid import REID_HW, ReidNet, is_reid_net, reid_net_of
+from alphapose_ros.models.reid import REID_HW, ReidNet, is_reid_net, packed, reid_net_of
 from alphapose_ros.models.state import without_prefix
 from alphapose_ros.registry.bundled import REID_NANO
 from alphapose_ros.registry.catalogue import MODELS
 from alphapose_ros.registry.spec import IMAGENET_MEAN, IMAGENET_STD
 from alphapose_ros.registry.store import resolve
 from alphapose_ros.reid.config import ReidConfig
-from alphapose_ros.reid.embedder import Embedder, ReidNetwork
+from alphapose_ros.reid.embedder import Embedder, Guide, ReidNetwork
+from alphapose_ros.reid.masking import masked
 from alphapose_ros.reid.open_model_zoo import SUFFIX, OpenModelZooReid
 from alphapose_ros.runtime.config import RuntimeOptions
 from alphapose_ros.runtime.factory import accelerate, choose_runtime
@@ -68,21 +69,24 @@ def create_embedder(
     options = runtime or RuntimeOptions("torch", device=str(device))
     path = resolve(config.weights or REID_NANO)
     network, own_hw, dim = load_reid(path, attend=config.attention, threads=options.threads)
+    guide: Guide | None = masked if config.attention else None
+    if isinstance(network, ReidNet):
+        guide = packed  # it takes the fourth plane also where it looks away from it
     if isinstance(network, OpenModelZooReid):
         if config.input_hw not in (None, own_hw):
             raise ConfigError(
                 f"reid: expected input_height and input_width {own_hw} or 0 for {path.name}, got "
                 f"{config.input_hw}"
             )
-        alone = ReidNetwork(lambda crops: (network(crops),), own_hw, dim, guided=False)
+        alone = ReidNetwork(lambda crops: (network(crops),), own_hw, dim, guide)
         return Embedder(alone, config)
     input_hw = config.input_hw or own_hw
-    guided = isinstance(network, ReidNet)
-    example = torch.zeros((min(2, config.max_batch), 4 if guided else 3, *input_hw))
+    planes = 4 if guide is packed else 3
+    example = torch.zeros((min(2, config.max_batch), planes, *input_hw))
     run = accelerate(
         network, example, choose_runtime(options), REID_NAMES, max_batch=config.max_batch
     )
-    return Embedder(ReidNetwork(run, input_hw, dim, guided), config)
+    return Embedder(ReidNetwork(run, input_hw, dim, guide), config)
 
 
 def load_reid(
