@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import sys
 from pathlib import Path
 
@@ -16,7 +18,10 @@ import alphapose_ros.cli as cli
 from alphapose_ros.cli import models
 from alphapose_ros.models.stored_skeleton import skeleton_text, stored_skeleton
 from alphapose_ros.registry.catalogue import MODELS, PRESETS
+from alphapose_ros.registry.spec import Beside
 from alphapose_ros.registry.store import state_of
+from alphapose_ros.reid.config import ReidConfig
+from alphapose_ros.reid.factory import create_embedder
 from alphapose_ros.weights import load_tensors
 
 Capture = pytest.CaptureFixture[str]
@@ -112,6 +117,37 @@ def test_a_model_is_fetched_listed_and_verified(
     assert models.verify_all()["yolox_s"].startswith(str(cache))
     printed(capsys, "fetch", "yolox_s", "--mirror", f"{server.address}/m")
     assert models.verify_all()["yolox_s"] == ""
+
+
+def test_both_files_of_open_model_zoo_are_fetched_and_verified(
+    server: FileServer, capsys: Capture, cache: Path, open_model_zoo: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """An OpenVINO pair from a server, by its name to the network that it is."""
+    name, known = "person_reidentification_retail_0287", {}
+    spec = MODELS[name]
+    for part, path in zip(
+        spec.files, (open_model_zoo.with_suffix(".bin"), open_model_zoo), strict=True
+    ):
+        content = path.read_bytes()
+        server.files[f"/m/{part.file}"] = Served(content)
+        known[part.file] = (len(content), hashlib.sha256(content).hexdigest())
+    beside = spec.beside
+    assert beside is not None
+    size, sha256 = known[spec.files[0].file]
+    of_xml = dict(zip(("size_bytes", "sha256"), known[spec.file], strict=True))
+    stand_in = dataclasses.replace(spec, beside=Beside(beside.url, size, sha256), **of_xml)
+    monkeypatch.setitem(MODELS, name, stand_in)
+    assert "not fetched yet" in unsound(capsys, name)
+    out = printed(capsys, "fetch", name, "--mirror", f"{server.address}/m")
+    assert out.strip() == f"{name}: {cache / spec.file}"
+    assert sorted(path.name for path in cache.iterdir()) == sorted(known)
+    assert "ok (SHA-256)" in printed(capsys, "verify", name)
+    made = create_embedder(ReidConfig(weights=name))
+    assert made is not None
+    assert (made.network.input_hw, made.network.dim) == ((64, 32), 3)
+    (cache / spec.files[0].file).write_bytes(b"other")
+    assert f"{spec.files[0].file}: expected" in unsound(capsys, name)
 
 
 def test_a_converted_file_keeps_its_own_skeleton(capsys: Capture, tmp_path: Path) -> None:

@@ -15,19 +15,23 @@ from alphapose_ros.registry.alphapose import ALPHAPOSE
 from alphapose_ros.registry.bundled import BUNDLED, DETECTOR_NANO, POSE_NANO
 from alphapose_ros.registry.catalogue import MODELS, PRESETS
 from alphapose_ros.registry.detectors import DARKNET, EFFICIENTDET, TORCHVISION, YOLOX
+from alphapose_ros.registry.open_model_zoo import OPEN_MODEL_ZOO
 from alphapose_ros.registry.openmmlab import OPENMMLAB
 from alphapose_ros.registry.spec import FORMATS, TASKS, ModelSpec
 
-TABLES = (BUNDLED, OPENMMLAB, ALPHAPOSE, YOLOX, TORCHVISION, DARKNET, EFFICIENTDET)
+TABLES = (
+    BUNDLED, OPENMMLAB, ALPHAPOSE, YOLOX, TORCHVISION, DARKNET, EFFICIENTDET, OPEN_MODEL_ZOO
+)  # fmt: skip
 every = pytest.mark.parametrize("spec", MODELS.values(), ids=list(MODELS))
 
 
 def test_no_two_entries_meet() -> None:
     assert len(MODELS) == sum(map(len, TABLES))
+    files = [part for spec in MODELS.values() for part in spec.files]
     for key in ("file", "source_file"):
-        names = [getattr(spec, key) for spec in MODELS.values()]
+        names = [getattr(part, key) for part in files]
         assert len(set(names)) == len(names), key
-    addresses = [spec.address for spec in MODELS.values() if not spec.bundled]
+    addresses = [part.address for part in files if not part.bundled]
     assert len(set(addresses)) == len(addresses)
 
 
@@ -84,8 +88,19 @@ def test_foreign_numbers_and_hashes_are_marked(spec: ModelSpec) -> None:
         assert "published" not in spec.measured_on
         assert spec.recipe
     else:
-        assert spec.sha256 == ""  # nobody has published one
+        # Of the others nobody has published one.
+        assert [len(part.sha256) for part in spec.files] in ([0], [64, 64])
         assert not spec.measured_on or spec.measured_on.startswith("as published by its authors")
+
+
+def test_openvinos_files_lie_beside_each_other_under_one_name() -> None:
+    for spec in OPEN_MODEL_ZOO:
+        weights, graph = spec.files
+        assert graph is spec
+        assert PurePosixPath(weights.file).stem == PurePosixPath(graph.file).stem
+        assert (PurePosixPath(weights.file).suffix, weights.beside) == (".bin", None)
+        assert PurePosixPath(graph.file).suffix == ".xml"
+        assert urlsplit(weights.url).path.rpartition("/")[0] in graph.url
 
 
 def test_only_alphaposes_own_are_non_commercial() -> None:

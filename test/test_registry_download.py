@@ -19,7 +19,8 @@ from registry_cases import archive_model, model, names, refused, sha, zipped
 from alphapose_ros.base.errors import AlphaPoseError, ConfigError
 from alphapose_ros.registry import download, transfer
 from alphapose_ros.registry.download import FetchOptions, fetch
-from alphapose_ros.registry.store import recorded_hash
+from alphapose_ros.registry.spec import Beside
+from alphapose_ros.registry.store import recorded_hash, state_of
 
 
 def test_a_file_comes_whole_and_its_hash_is_recorded(
@@ -36,6 +37,30 @@ def test_a_file_comes_whole_and_its_hash_is_recorded(
     assert seen == sorted(seen)
     assert seen[-1] == (len(content), len(content))
     assert server.requests[0].range is None
+
+
+def test_a_model_of_two_files_is_both_or_nothing(
+    server: FileServer, cache: Path, content: bytes
+) -> None:
+    weights = content[::-1]
+    beside = Beside(f"{server.address}/a/net.weights", len(weights), sha(weights))
+    spec = model(server, sha256=sha(content), size_bytes=len(content), beside=beside)
+    server.files["/a/net.weights"] = Served(weights)
+    refused(spec, "the server answers 404")
+    assert names(cache) == ["net.weights"]
+    assert state_of(spec) == "not fetched"
+    server.files["/a/net.bin"] = Served(content)
+    assert fetch(spec) == cache / "net.bin"
+    assert names(cache) == ["net.bin", "net.weights"]
+    assert state_of(spec) == "cached"
+    assert [request.path for request in server.requests] == [
+        "/a/net.weights", "/a/net.bin", "/a/net.bin"
+    ]  # fmt: skip
+    (cache / "net.weights").write_bytes(content)
+    server.files["/a/net.weights"] = Served(content)
+    refused(spec, "net.weights: refused, expected SHA-256")
+    (cache / "net.weights").unlink()
+    assert state_of(spec) == "not fetched"
 
 
 def test_the_record_is_sha256sums(server: FileServer, cache: Path, content: bytes) -> None:

@@ -113,8 +113,9 @@ def run_fetch(args: argparse.Namespace) -> int:
     for spec in specs:
         if spec.non_commercial:
             warn(f"{spec.name}: {spec.licence}")
-        with _byte_bar(spec.name, quiet=args.quiet) as on_progress:
-            path = fetch(spec, FetchOptions(mirror=args.mirror), on_progress)
+        for part in spec.files:
+            with _byte_bar(part.file, quiet=args.quiet) as on_progress:
+                path = fetch(part, FetchOptions(mirror=args.mirror), on_progress)
         say(f"{spec.name}: {path}{_trust(spec)}")
     return 0
 
@@ -182,13 +183,14 @@ def verify_all() -> dict[str, str]:
 
 
 def _verdict(spec: ModelSpec) -> Verdict:
-    from alphapose_ros.registry.store import bundled_path, check_file, resolve
+    from alphapose_ros.registry.store import bundled_path, check_file, location, resolve
 
     try:
         if spec.bundled:
             bundled_path(spec.name)
             return Verdict(spec.name, "", "SHA-256")
-        basis = check_file(spec, resolve(spec.name))
+        resolve(spec.name)
+        basis = [check_file(part, location(part)) for part in spec.files][-1]
     except WeightsError as error:
         return Verdict(spec.name, str(error), "")
     if "SHA-256" not in basis:
@@ -230,8 +232,10 @@ def _trust(spec: ModelSpec) -> str:
 def _size(spec: ModelSpec) -> str:
     from alphapose_ros.registry.store import location
 
-    path = location(spec)
-    size = path.stat().st_size if path.is_file() else spec.size_bytes
+    size = 0
+    for part in spec.files:
+        path = location(part)
+        size += path.stat().st_size if path.is_file() else part.size_bytes
     return f"{size / 1e6:.0f} MB" if size else "?"
 
 

@@ -6,13 +6,15 @@ from __future__ import annotations
 from alphapose_ros.registry.alphapose import ALPHAPOSE
 from alphapose_ros.registry.bundled import BUNDLED, DETECTOR_NANO, POSE_FAST, POSE_NANO
 from alphapose_ros.registry.detectors import DARKNET, EFFICIENTDET, TORCHVISION, YOLOX
+from alphapose_ros.registry.open_model_zoo import OPEN_MODEL_ZOO
 from alphapose_ros.registry.openmmlab import OPENMMLAB
 from alphapose_ros.registry.spec import ModelSpec
 
 MODELS: dict[str, ModelSpec] = {
     spec.name: spec
     for spec in (
-        *BUNDLED, *OPENMMLAB, *ALPHAPOSE, *YOLOX, *TORCHVISION, *DARKNET, *EFFICIENTDET
+        *BUNDLED, *OPENMMLAB, *ALPHAPOSE, *YOLOX, *TORCHVISION, *DARKNET, *EFFICIENTDET,
+        *OPEN_MODEL_ZOO,
     )
 }  # fmt: skip
 

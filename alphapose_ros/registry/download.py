@@ -49,7 +49,7 @@ def fetch(
     options: FetchOptions | None = None,
     on_progress: Progress | None = None,
 ) -> Path:
-    """The file of a model, fetched where the cache has no sound one.
+    """The file of a model, fetched with the one beside it where the cache has no sound ones.
 
     An archive that somebody put into the cache by hand is unpacked in place of a download. Where
     nobody knows the file's SHA-256, the one that came is recorded beside it.
@@ -64,6 +64,15 @@ def fetch(
     """
     if spec.bundled:
         return bundled_path(spec.name, {spec.name: spec})
+    *others, last = spec.files
+    for part in others:
+        _fetch_file(part, options, on_progress)
+    return _fetch_file(last, options, on_progress)
+
+
+def _fetch_file(
+    spec: ModelSpec, options: FetchOptions | None, on_progress: Progress | None
+) -> Path:
     target = location(spec)
     if _is_sound(spec, target):
         return target  # without the lock, since a cache that is provided may be read-only

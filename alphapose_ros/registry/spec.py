@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 TASKS = ("pose", "detection", "reid")
 FORMATS = (
     "light", "yolox", "alphapose", "simcc", "rtmo", "heatmap", "torchvision", "darknet",
-    "efficientdet", "reid", "onnx",
+    "efficientdet", "reid", "onnx", "openvino",
 )  # fmt: skip
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -20,6 +21,14 @@ PUBLISHED = "as published by its authors"
 
 _DRIVE = "https://drive.usercontent.google.com/download?id={}&export=download&confirm=t"
 _DRIVE_PAGE = "https://drive.google.com/file/d/{}/view"
+
+
+class Beside(NamedTuple):
+    """A second file without which the first is nothing; named alike, but for the suffix."""
+
+    url: str
+    size_bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +44,7 @@ class ModelSpec:
         url, drive_id: where it is fetched: an address, or a file of Google Drive; both empty for
             what comes with the package.
         member: path or name of the file inside a zip archive, where the address is one.
+        beside: the second file of a model that has two.
         skeleton: keypoint set of a pose network, else empty.
         input_hw: of the network. channels: their order at its input.
         mean, std: a pixel p of 0..255 enters as (p / 255 - mean) / std.
@@ -62,6 +72,7 @@ class ModelSpec:
     url: str = ""
     drive_id: str = ""
     member: str = ""
+    beside: Beside | None = None
     skeleton: str = ""
     channels: str = "RGB"
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -85,6 +96,14 @@ class ModelSpec:
     def address(self) -> str:
         """Where the file, or the archive around it, is fetched; empty for a bundled one."""
         return _DRIVE.format(self.drive_id) if self.drive_id else self.url
+
+    @property
+    def files(self) -> tuple[ModelSpec, ...]:
+        """An entry for each file, this one last, so that where it is the other is, too."""
+        if self.beside is None:
+            return (self,)
+        name = urlsplit(self.beside.url).path.rpartition("/")[2]
+        return replace(self, **self.beside._asdict(), file=name, beside=None), self
 
     @property
     def web_page(self) -> str:

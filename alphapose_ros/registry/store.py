@@ -53,7 +53,7 @@ def location(spec: ModelSpec) -> Path:
 
 def state_of(spec: ModelSpec) -> str:
     """bundled, missing (from a broken install), cached, or not fetched."""
-    there = location(spec).is_file()
+    there = all(location(part).is_file() for part in spec.files)
     if spec.bundled:
         return BUNDLED if there else MISSING
     return CACHED if there else ABSENT
