@@ -29,6 +29,7 @@ from alphapose_ros.registry.bundled import POSE_NANO
 from alphapose_ros.registry.catalogue import MODELS, PRESET_DETECTOR_HW
 from alphapose_ros.registry.catalogue import PRESETS as PRESET_MODELS
 from alphapose_ros.registry.spec import ModelSpec
+from alphapose_ros.registry.store import spec_of
 from alphapose_ros.reid.config import ReidConfig
 from alphapose_ros.runtime.config import PRECISIONS, RUNTIMES, RuntimeOptions
 from alphapose_ros.tracking.config import TrackerConfig
@@ -114,12 +115,23 @@ class PipelineConfig:
         return dataclasses.replace(chosen, detector=small)
 
     def resolved(self) -> PipelineConfig:
-        """With the models of ``preset``, where one is named; all else stays as it is."""
+        """With the models of ``preset`` and the cosines of the re-ID network; the rest stays.
+
+        The tracker's thresholds are then those of ``reid.distance_scale``, which is 1 from there
+        on: a configuration that is resolved stays as it is.
+        """
+        known = spec_of(self.reid.weights)
+        scale = self.reid.distance_scale or (known.distance_scale if known else 1.0)
+        own = dataclasses.replace(
+            self,
+            reid=dataclasses.replace(self.reid, distance_scale=1.0),
+            tracker=self.tracker.for_distances(scale),
+        )
         if not self.preset:
-            return self
+            return own
         chosen = PipelineConfig.preset_named(self.preset)
         return dataclasses.replace(
-            self,
+            own,
             preset="",
             detector=_with_model(self.detector, chosen.detector, _DETECTOR_MODEL),
             pose=_with_model(self.pose, chosen.pose, _POSE_MODEL),

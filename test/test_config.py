@@ -16,6 +16,7 @@ from alphapose_ros.front.config import NodeConfig
 from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.registry.bundled import POSE_NANO
 from alphapose_ros.registry.catalogue import MODELS, PRESETS
+from alphapose_ros.reid.config import ReidConfig
 from alphapose_ros.tracking.config import TrackerConfig
 
 
@@ -53,6 +54,38 @@ def test_an_integer_is_taken_where_a_float_is_meant() -> None:
     level = build(House, {"room": {"level": 1}}).room.level
     assert level == 1.0
     assert type(level) is float
+
+
+@pytest.mark.parametrize(
+    ("weights", "given", "scale"),
+    [
+        ("", 0, 1),
+        ("person_reidentification_retail_0287", 0, 1.35),
+        ("/somewhere/person-reidentification-retail-0287.xml", 0, 1.35),
+        ("mine.safetensors", 0, 1),
+        ("mine.safetensors", 1.6, 1.6),
+        ("person_reidentification_retail_0287", 1, 1),
+    ],
+)
+def test_thresholds_of_looks_go_with_the_network(weights: str, given: float, scale: float) -> None:
+    own = TrackerConfig(appearance_veto=0.35, gallery_wait_s=0.2)
+    reid = ReidConfig(weights=weights, distance_scale=given)
+    found = PipelineConfig(reid=reid, tracker=own).resolved()
+    assert found.tracker.appearance_similarity == pytest.approx(1 - 0.5 * scale)
+    assert found.tracker.appearance_veto == pytest.approx(max(0, 1 - 0.65 * scale))
+    assert found.tracker.gallery_similarity == pytest.approx(1 - 0.4 * scale)
+    assert found.tracker.gallery_margin == pytest.approx(0.05 * scale)
+    assert found.tracker.gallery_wait_s == 0.2
+    assert found.resolved() == found  # once, not every time
+    assert found.reid.weights == weights
+
+
+def test_no_scale_makes_a_threshold_that_is_none() -> None:
+    far = PipelineConfig(reid=ReidConfig(distance_scale=100)).resolved().tracker
+    assert far.appearance_similarity == far.appearance_veto == far.gallery_similarity == 0
+    assert far.gallery_margin == 1
+    with pytest.raises(ConfigError, match=r"reid\.distance_scale: expected"):
+        ReidConfig(distance_scale=-1)
 
 
 @pytest.mark.parametrize(

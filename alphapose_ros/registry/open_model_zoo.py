@@ -30,6 +30,7 @@ def _reid(
         input_hw=(256, 128),
         channels="BGR",
         std=RAW_STD,
+        distance_scale=1.35,
         licence="Apache-2.0 (Open Model Zoo, Copyright Intel Corporation)",
         origin="Open Model Zoo by Intel, release 2023.0; OSNet's layout with linear context "
         "transforms, numbers of 16 bits",

@@ -23,6 +23,9 @@ class ReidConfig:
             features, the others get crops in which all but the person fades to grey.
         input_height: rows of a crop in the network, px, a multiple of 16; 0: 128, for OSNet 256.
         input_width: columns of a crop in the network, px, a multiple of 16; 0: 64, for OSNet 128.
+        distance_scale: how far apart people lie to the network (1 - cosine of embeddings), to
+            reid_nano, for which the tracker's thresholds of looks are meant; they are taken so
+            many times as far from 1. 0: the known network's own, 1 for a file that is not known.
         padding: factor from the person's box, brought to the crop's aspect, to the crop.
         max_batch: crops per network call.
         joint_score: joints below it count as unseen in an embedding's quality.
@@ -35,6 +38,7 @@ class ReidConfig:
     attention: bool = setting(True, live=False)
     input_height: int = setting(0, low=0, live=False)
     input_width: int = setting(0, low=0, live=False)
+    distance_scale: float = setting(0.0, low=0)
     padding: float = setting(1.1, above=0, live=False)
     max_batch: int = setting(64, low=1, live=False)
     joint_score: float = setting(0.2, low=0, high=1)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alphapose_ros.base.errors import ConfigError
 from alphapose_ros.base.settings import check_settings, setting
@@ -14,7 +14,8 @@ from alphapose_ros.base.settings import check_settings, setting
 class TrackerConfig:
     """How poses become people with identities.
 
-    A person's size is the square root of the box area. Similarities lie in [0, 1].
+    A person's size is the square root of the box area. Similarities lie in [0, 1]; cosines of
+    embeddings are meant as reid_nano's, see ``reid.distance_scale`` for other networks.
 
     Attributes:
         high_score: box score from which a detection counts in every stage.
@@ -115,6 +116,16 @@ class TrackerConfig:
         # Said here, so that nobody turns it on live and loses every image after that.
         usable = not self.camera_motion or importlib.util.find_spec("cv2") is not None
         self._check("camera_motion", usable, "false while OpenCV (cv2) is not installed")
+
+    def for_distances(self, scale: float) -> TrackerConfig:
+        """With thresholds of looks for embeddings that lie ``scale`` times as far apart."""
+        if scale == 1:
+            return self
+        least = {
+            name: max(0.0, 1 - (1 - getattr(self, name)) * scale)
+            for name in ("appearance_similarity", "appearance_veto", "gallery_similarity")
+        }
+        return replace(self, gallery_margin=min(1.0, self.gallery_margin * scale), **least)
 
     def _check(self, name: str, good: bool, expected: str) -> None:
         if not good:
