@@ -120,12 +120,10 @@ class PipelineConfig:
         The tracker's thresholds are then those of ``reid.distance_scale``, which is 1 from there
         on: a configuration that is resolved stays as it is.
         """
-        known = spec_of(self.reid.weights)
-        scale = self.reid.distance_scale or (known.distance_scale if known else 1.0)
         own = dataclasses.replace(
             self,
             reid=dataclasses.replace(self.reid, distance_scale=1.0),
-            tracker=self.tracker.for_distances(scale),
+            tracker=self.tracker.for_distances(self.distance_scale),
         )
         if not self.preset:
             return own
@@ -136,6 +134,12 @@ class PipelineConfig:
             detector=_with_model(self.detector, chosen.detector, _DETECTOR_MODEL),
             pose=_with_model(self.pose, chosen.pose, _POSE_MODEL),
         )
+
+    @property
+    def distance_scale(self) -> float:
+        """``reid.distance_scale``, or the known network's where that is 0."""
+        known = spec_of(self.reid.weights)
+        return self.reid.distance_scale or (known.distance_scale if known else 1.0)
 
     def runtime_on(self, device: object) -> RuntimeOptions:
         """What runs the networks on a device that was chosen."""

@@ -64,10 +64,14 @@ def compare(
     seeds: Sequence[int],
     buffer_s: float,
     only: str = "",
+    scale: float = 1.0,
 ) -> dict[str, list[Outcome]]:
-    """Tracker -> its outcomes, one for each seed, on what ``sequence`` makes of the seed."""
+    """Tracker -> its outcomes, one for each seed, on what ``sequence`` makes of the seed.
+
+    ``scale``: of the embeddings' distances.
+    """
     out: dict[str, list[Outcome]] = {}
-    makers = all_trackers(buffer_s)
+    makers = all_trackers(buffer_s, scale)
     chosen = [name for name in makers if not only or name in only.split(",")]
     for seed in seeds:
         frames = sequence(seed)

@@ -105,8 +105,10 @@ def _nobody() -> SeenPeople:
     return SeenPeople(number, number, point, covered, box, box, share, number, share)
 
 
-def trackers(pipeline: PosePipeline, buffer_s: float) -> dict[str, Callable[[], Step]]:
-    """Name -> maker of everything that is compared."""
+def trackers(
+    pipeline: PosePipeline, buffer_s: float, scale: float
+) -> dict[str, Callable[[], Step]]:
+    """Name -> maker of everything that is compared; ``scale`` of the embeddings' distances."""
     skeleton = pipeline.skeleton
     config = replace(pipeline.config.tracker, gallery_s=buffer_s)
 
@@ -117,7 +119,9 @@ def trackers(pipeline: PosePipeline, buffer_s: float) -> dict[str, Callable[[], 
         "ours, camera motion": lambda: ours(config, skeleton, looks=True, moving=True),
         "ours without embeddings": lambda: ours(config, skeleton, looks=False),
     }
-    return mine | {k: v for k, v in all_trackers(buffer_s).items() if not k.startswith("ours")}
+    return mine | {
+        k: v for k, v in all_trackers(buffer_s, scale).items() if not k.startswith("ours")
+    }
 
 
 def follow(step: Step, seen: Sequence[Seen]) -> TrackRows:
@@ -185,7 +189,7 @@ def main() -> None:
     pipeline, truth = PosePipeline(config), read_mot(args.truth)
     labelled = wanted(truth, args.every)
     seen = look(pipeline, excerpt(args.clip, labelled, args.every))
-    results = compare(trackers(pipeline, args.buffer), seen)
+    results = compare(trackers(pipeline, args.buffer, config.distance_scale), seen)
     numbers = judge(results, truth, labelled)
     asked = int(next(iter(numbers.values()))["true_boxes"])
     print(f"{args.clip.name}: {len(seen)} frames, {len(labelled)} labelled, {asked} boxes")

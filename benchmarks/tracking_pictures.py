@@ -99,13 +99,19 @@ def main() -> None:
     config = CrowdConfig(duration_s=args.seconds, people=len(tracks), visits=8)
     visits = visits_of(tracks)
     print(f"{len(tracks)} people, {sum(visits)} visits at most")
-    pipeline = PipelineConfig.preset_named("nano").resolved()
+    pipeline = PipelineConfig.preset_named("nano")
     pipeline = replace(pipeline, reid=replace(pipeline.reid, weights=args.weights))
     embedder = PosePipeline(pipeline).embedder
     assert embedder
     seeds = range(args.first, args.first + args.seeds)
     numbers = summarise(
-        compare(lambda seed: drawn(config, tracks, embedder, seed), seeds, args.buffer, args.only)
+        compare(
+            lambda seed: drawn(config, tracks, embedder, seed),
+            seeds,
+            args.buffer,
+            args.only,
+            pipeline.distance_scale,
+        )
     )
     print_table(numbers)
     if args.json:

@@ -119,19 +119,19 @@ def oc_sort(buffer_s: float) -> Step:
     return _package_step(OCSORTTracker(lost_track_buffer=round(buffer_s * FRAMES_PER_S)))
 
 
-def bot_sort(buffer_s: float, *, looks: bool, anywhere: bool = False) -> Step:
+def bot_sort(buffer_s: float, *, looks: bool, anywhere: bool = False, scale: float = 1.0) -> Step:
     """BoT-SORT of the package ``trackers`` with the camera's motion, and embeddings or not.
 
     ``anywhere``: embeddings count also for boxes that do not overlap, which the article forbids
-    and without which nobody can be known again elsewhere.
+    and without which nobody can be known again elsewhere. ``scale``: of the embeddings' distances.
     """
     from trackers import BoTSORTTracker
 
-    kind = _looking_bot_sort(anywhere) if looks else BoTSORTTracker
+    kind = _looking_bot_sort(anywhere, APPEARANCE * scale) if looks else BoTSORTTracker
     return _package_step(kind(lost_track_buffer=round(buffer_s * FRAMES_PER_S)), moving=True)
 
 
-def _looking_bot_sort(anywhere: bool) -> Any:
+def _looking_bot_sort(anywhere: bool, most: float) -> Any:
     from trackers import BoTSORTTracker
     from trackers.core.botsort.tracklet import BoTSORTTracklet
 
@@ -167,16 +167,19 @@ def _looking_bot_sort(anywhere: bool) -> Any:
                 return iou  # the stage of low scores knows no appearance
             looks = np.stack([self.of[box.tobytes()][1] for box in boxes])
             distance = (1 - np.stack([track.look for track in tracks]) @ looks.T) / 2
-            allowed = (distance <= APPEARANCE) & (anywhere | (1 - iou <= PROXIMITY))
+            allowed = (distance <= most) & (anywhere | (1 - iou <= PROXIMITY))
             # What comes back is multiplied with the score, which appearance is not.
             return np.maximum(iou, np.where(allowed, 1 - distance, 0) / scores)
 
     return LookingBoTSORT
 
 
-def all_trackers(buffer_s: float) -> dict[str, Callable[[], Step]]:
-    """Name -> maker of everything that is compared; each has the same buffer."""
-    config = TrackerConfig(gallery_s=buffer_s)
+def all_trackers(buffer_s: float, scale: float = 1.0) -> dict[str, Callable[[], Step]]:
+    """Name -> maker of everything that is compared; each has the same buffer.
+
+    ``scale``: of the embeddings' distances, by which everybody's thresholds go.
+    """
+    config = TrackerConfig(gallery_s=buffer_s).for_distances(scale)
     return {
         "ours": lambda: ours(config, looks=True, moving=True),
         "ours without embeddings": lambda: ours(config, looks=False, moving=True),
@@ -184,6 +187,8 @@ def all_trackers(buffer_s: float) -> dict[str, Callable[[], Step]]:
         "ByteTrack": lambda: byte_track(buffer_s),
         "OC-SORT": lambda: oc_sort(buffer_s),
         "BoT-SORT": lambda: bot_sort(buffer_s, looks=False),
-        "BoT-SORT + embeddings": lambda: bot_sort(buffer_s, looks=True),
-        "BoT-SORT + embeddings anywhere": lambda: bot_sort(buffer_s, looks=True, anywhere=True),
+        "BoT-SORT + embeddings": lambda: bot_sort(buffer_s, looks=True, scale=scale),
+        "BoT-SORT + embeddings anywhere": lambda: bot_sort(
+            buffer_s, looks=True, anywhere=True, scale=scale
+        ),
     }
