@@ -12,6 +12,7 @@ from typing import Any
 
 from alphapose_ros import __version__
 from alphapose_ros.config import PipelineConfig
+from alphapose_ros.weights import sha256_of
 
 # How many threads work does not change what comes out.
 _WITHOUT_EFFECT = ("threads",)
@@ -41,7 +42,7 @@ def describe(config: PipelineConfig, options: BatchOptions) -> dict[str, Any]:
     values = dict(_flat({**asdict(config.resolved()), "batch": asdict(options)}))
     kept = {key: value for key, value in values.items() if key not in _WITHOUT_EFFECT}
     files = {
-        f"{key} (sha256)": _digest(Path(value))
+        f"{key} (sha256)": sha256_of(Path(value))
         for key, value in kept.items()
         if isinstance(value, str) and value and Path(value).is_file()
     }
@@ -60,11 +61,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield prefix + key, list(value) if isinstance(value, tuple) else value
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
