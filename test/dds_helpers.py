@@ -89,7 +89,7 @@ def node_process(
         yield process
 
 
-def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -> None:
+def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 120.0) -> None:
     """Fail with ``what`` if ``condition`` does not become true."""
     end = time.monotonic() + timeout_s
     while not condition():

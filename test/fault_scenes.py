@@ -25,6 +25,8 @@ from alphapose_ros.output.messages import stamp_of
 
 HERE = Path(__file__).parent
 KEY_ERROR, INPUT_ERROR, DEVICE_FULL, HOST_FULL = 201, 202, 203, 204  # values of the first pixel
+IN_WORK = "in work"  # on stderr, by a pipeline that does not come back
+_FOR_EVER_S = 60.0
 _FAULTS = {
     KEY_ERROR: KeyError("a bug"),
     INPUT_ERROR: InputError("a refusal"),
@@ -37,6 +39,8 @@ class FaultyPipeline(FakePipeline):
     """Raises what the first pixel orders; else as many people as it says, up to 50."""
 
     def process(self, frames: list[Frame]) -> list[FrameResult]:
+        if self.delay_s > _FOR_EVER_S:
+            print(IN_WORK, file=sys.stderr, flush=True)
         time.sleep(self.delay_s)
         for frame in frames:
             if int(frame.image[0, 0, 0]) in _FAULTS:

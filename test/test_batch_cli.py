@@ -17,6 +17,7 @@ from cli_stand_in import fails
 
 import alphapose_ros.cli as cli
 from alphapose_ros.base.errors import InputError, MissingDependencyError
+from alphapose_ros.base.records import Frame, FrameResult
 from alphapose_ros.batch.cluster import ClusterConfig, joined
 from alphapose_ros.batch.here import work_here
 from alphapose_ros.batch.recording import Plan
@@ -198,6 +199,17 @@ def test_a_cluster_of_nonsense_is_refused() -> None:
         ClusterConfig(gpus=float("nan"))
 
 
+class Endless(Seeing):
+    """Does not come to the end of the last recording: whoever shall be killed is still there."""
+
+    last = ""
+
+    def __call__(self, frame: Frame) -> FrameResult:
+        if frame.camera == self.last:
+            time.sleep(600)
+        return super().__call__(frame)
+
+
 def test_a_driver_that_is_killed_half_way_loses_and_repeats_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,7 +217,8 @@ def test_a_driver_that_is_killed_half_way_loses_and_repeats_nothing(
     diary, out = tmp_path / "diary", tmp_path / "out"
     diary.touch()
     folders = [images(tmp_path / "in" / f"r{k}", [k % 3] * 4) for k in range(8)]
-    made = Seeing(str(diary), delay_s=0.02)
+    endless = Endless(str(diary), delay_s=0.02)
+    endless.last, made = folders[-1].name, endless
     monkeypatch.setattr("alphapose_ros.cli.batch.load_pipeline", lambda config: made)
 
     def work() -> None:
@@ -225,6 +238,7 @@ def test_a_driver_that_is_killed_half_way_loses_and_repeats_nothing(
         assert process.exitcode == -signal.SIGKILL
         assert seen <= complete()
         seen = complete()
+    made = Seeing(str(diary), delay_s=0.02)
     worked = diary.read_text().split()
     before = {name: (out / name / "recording.json").stat().st_ino for name in seen}
     assert batch(*folders, "--out", out) == 0

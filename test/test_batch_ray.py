@@ -45,7 +45,7 @@ def test_workers_die_then_the_driver_and_nothing_is_lost_or_repeated(
     broken.write_text("no video")
     recordings = [Recording.at(path) for path in (paths[0], paths[1], broken, *paths[2:])]
 
-    rows = killed_batch(root, out, diary, recordings, goal=5)
+    rows = killed_batch(root, out, diary, recordings, {"deadly", "once", "broken.mp4"})
     by_name = {Path(row["path"]).name: row for row in rows}
     assert by_name["broken.mp4"]["error"].startswith(str(broken))
     assert by_name["deadly"]["status"] == "failed"
@@ -77,9 +77,9 @@ def test_workers_die_then_the_driver_and_nothing_is_lost_or_repeated(
 
 
 def killed_batch(
-    root: Path, out: Path, diary: Path, recordings: list[Recording], goal: int
+    root: Path, out: Path, diary: Path, recordings: list[Recording], wanted: set[str]
 ) -> list[dict[str, object]]:
-    """The rows that a batch on Ray told before it was killed, after ``goal`` of them."""
+    """The rows that a batch on Ray told before it was killed: five or more, those ``wanted``."""
     paths = os.pathsep.join([str(root), str(root / "test"), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, str(root / "test" / "batch_stand_in.py"), str(out), str(diary)]
     process = subprocess.Popen(
@@ -95,7 +95,9 @@ def killed_batch(
         addresses = json.loads(first)
         assert len(addresses) >= 4  # the cluster's own and the workers'
         assert set(addresses) <= _LOOPBACK
-        rows = [json.loads(process.stdout.readline()) for _ in range(goal)]
+        rows = []
+        while len(rows) < 5 or wanted - {Path(row["path"]).name for row in rows}:
+            rows.append(json.loads(process.stdout.readline()))
     finally:
         started = family(process.pid) - {process.pid}
         process.kill()

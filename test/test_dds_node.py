@@ -6,7 +6,9 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
+from itertools import count, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +35,12 @@ def nose_x(message: object) -> float:
     return float(message.poses[0].keypoints[0])
 
 
+def sent(publisher: Any, message: Any) -> None:
+    """One more try: what comes before the node knows the publisher is lost."""
+    publisher.publish(message)
+    time.sleep(0.02)
+
+
 def test_an_image_comes_back_as_people(domain: int, far: FarEnd) -> None:
     poses = far.collect("/poses", POSES)
     images = far.publisher("/image", IMAGE)
@@ -40,8 +48,7 @@ def test_an_image_comes_back_as_people(domain: int, far: FarEnd) -> None:
     with node_process(domain):
         wait_for(lambda: images.matched, "the node's subscription")
         stamp = 5 * 10**9 + 7
-        images.publish(far.image(stamp, 42))
-        wait_for(lambda: poses, "poses")
+        wait_for(lambda: sent(images, far.image(stamp, 42)) or poses, "poses")
     message = poses[0]
     assert stamp_of(message) == stamp
     assert message.header.frame_id == message.spatial_frame == "optical"
@@ -99,9 +106,11 @@ def test_a_camera_may_leave_and_another_come(domain: int, far: FarEnd) -> None:
             with FarEnd(domain) as camera:
                 images = camera.publisher("/image", IMAGE)
                 camera.start()
-                wait_for(lambda images=images: images.matched, "the node's subscription")
-                images.publish(camera.image(i * 10**9, i))
-                wait_for(lambda i=i: len(poses) >= i, f"poses of camera {i}")
+                image = camera.image(i * 10**9, i)  # again and again is one answer
+                wait_for(
+                    lambda i=i, image=image, images=images: sent(images, image) or len(poses) >= i,
+                    f"poses of camera {i}",
+                )
         time.sleep(0.5)  # the last one's farewell
         assert node.poll() is None
     assert [nose_x(m) for m in poses] == [1, 2, 3]
@@ -113,17 +122,19 @@ def test_a_flood_keeps_the_newest(domain: int, far: FarEnd) -> None:
     images = far.publisher("/image", IMAGE)
     far.start()
     with node_process(domain, delay_s=0.05):
-        wait_for(lambda: images.matched, "the node's subscription")
-        behind = []
-        for i in range(1, 401):
-            images.publish(far.image(i * 10**6))
-            time.sleep(1 / 200)
-            if poses:
-                behind.append(i - stamp_of(poses[-1]) // 10**6)
-        wait_for(lambda: poses and stamp_of(poses[-1]) == 400 * 10**6, "the last image")
+        numbers, behind = count(1), list[int]()
+        send = lambda: sent(images, far.image(next(numbers) * 10**6))  # noqa: E731
+        wait_for(lambda: send() or len(poses) > 2, "the first answers")
+        for _ in range(40):  # ten come while one is in work, however slow the machine is
+            heard = len(poses)
+            for i in islice(numbers, 10):
+                images.publish(far.image(i * 10**6))
+            wait_for(lambda heard=heard: len(poses) > heard, "an answer")
+            behind.append(i - stamp_of(poses[-1]) // 10**6)
+        wait_for(lambda: stamp_of(poses[-1]) == i * 10**6, "the last image")
     stamps = [stamp_of(m) // 10**6 for m in poses]
     assert stamps == sorted(set(stamps))
-    assert len(stamps) < 200  # most were dropped: the worker makes 20 a second
+    assert len(stamps) < i / 2  # most were dropped
     # A queue would fall behind ever more: 9 of 10 images wait. The newest wins instead.
     half = len(behind) // 2
     assert np.median(behind[half:]) < 2 * max(np.median(behind[:half]), 20)
@@ -156,11 +167,18 @@ def test_bad_images_give_one_line_each_and_the_node_goes_on(domain: int, far: Fa
     }
     with node_process(domain) as node:
         wait_for(lambda: images.matched, "the node's subscription")
-        for message in list(bad.values()) * 3:
+
+        def told(text: str) -> bool:
+            images.publish(bad[text])
+            time.sleep(0.02)
+            return any(text in line for line in node.lines)
+
+        for text in bad:  # of images that come together the node judges the last
+            wait_for(lambda text=text: told(text), text)
+        for message in list(bad.values()) * 2:
             images.publish(message)
             time.sleep(0.02)
-        images.publish(far.image(10**9, 7))
-        wait_for(lambda: poses, "poses after bad images")
+        wait_for(lambda: sent(images, far.image(10**9, 7)) or poses, "poses after bad images")
     errors = [line for line in node.lines if "ERROR" in line]
     for text in bad:
         assert sum(text in line for line in errors) == 1, (text, node.lines)
@@ -270,8 +288,10 @@ def test_auto_reliability_follows_the_publishers(domain: int, far: FarEnd) -> No
             second.start()
             wait_for(lambda: other.matched, "best effort again")
             wait_for(lambda: "BestEffort" in asked(), "best effort for both")
-            other.publish(far.image(10**9, 9))
-            wait_for(lambda: poses, "poses from the best effort camera")
+            wait_for(
+                lambda: sent(other, far.image(10**9, 9)) or poses,
+                "poses from the best effort camera",
+            )
         wait_for(lambda: "Reliability.Reliable" in asked(), "reliable when that one has left")
 
 
@@ -283,24 +303,27 @@ def test_markers_and_the_annotated_image_for_those_who_listen(domain: int, far: 
     far.start()
     with node_process(domain) as node:
         wait_for(lambda: images.matched and infos.matched, "the node's subscriptions")
-        images.publish(far.image(10**9))
-        wait_for(lambda: drawn and markers, "an image without calibration")
-        k = np.array([20.0, 0, 8, 0, 20, 4, 0, 0, 1])
-        wrong = far.types.new(CAMERA_INFO, height=480, width=640, k=k)
-        infos.publish(wrong)
-        time.sleep(0.1)
-        images.publish(far.image(2 * 10**9))
-        wait_for(lambda: len(markers) == 2, "an image of another size than its calibration")
-        infos.publish(far.types.new(CAMERA_INFO, height=8, width=16, k=k))
-        time.sleep(0.1)
-        images.publish(far.image(3 * 10**9))
-        wait_for(lambda: len(markers) == 3, "an image with calibration")
-    assert [len(m.markers) for m in markers[:2]] == [0, 0]
-    assert {m.ns for m in markers[2].markers} == set(HALPE136.parts)
-    assert {p.z for m in markers[2].markers for p in m.points} == {2.0}
+        k, numbers = np.array([20.0, 0, 8, 0, 20, 4, 0, 0, 1]), count(1)
+
+        def show(height: int = 0, width: int = 0) -> None:
+            if height:
+                infos.publish(far.types.new(CAMERA_INFO, height=height, width=width, k=k))
+            sent(images, far.image(next(numbers) * 10**9))
+
+        def told() -> list[str]:
+            why = "expected the images' size 16x8, got 640x480"
+            return [line for line in node.lines if why in line]
+
+        wait_for(lambda: show() or (drawn and markers), "an image without calibration")
+        wait_for(lambda: show(480, 640) or told(), "a calibration of another size")
+        assert not any(m.markers for m in markers)
+        wait_for(lambda: show(8, 16) or markers[-1].markers, "an image with calibration")
+        assert len(told()) == 1
+    (*_, last) = (m for m in markers if m.markers)
+    assert {m.ns for m in last.markers} == set(HALPE136.parts)
+    assert {p.z for m in last.markers for p in m.points} == {2.0}
     assert (drawn[0].width, drawn[0].height, drawn[0].encoding) == (16, 8, "rgb8")
-    assert stamp_of(drawn[0]) == 10**9
-    assert sum("expected the images' size 16x8, got 640x480" in line for line in node.lines) == 1
+    assert stamp_of(drawn[0]) % 10**9 == 0
 
 
 def test_diagnostics_say_what_is_wrong(domain: int, far: FarEnd) -> None:
@@ -314,13 +337,13 @@ def test_diagnostics_say_what_is_wrong(domain: int, far: FarEnd) -> None:
             "silence",
         )
         wait_for(lambda: any("no images for" in line for line in node.lines), "a line in the log")
-        for _ in range(200):
-            images.publish(far.image(time.time_ns()))
-            time.sleep(0.02)
-            if found[-1].status[0].message == "running":
-                break
-        wait_for(lambda: found[-1].status[0].message == "running", "images")
-    values = {v.key: v.value for v in found[-1].status[0].values}
+
+        def running() -> list[Any]:
+            sent(images, far.image(time.time_ns()))
+            return [m for m in found if m.status[0].message == "running"]
+
+        wait_for(running, "images")
+    values = {v.key: v.value for v in running()[-1].status[0].values}
     assert int(values["processed"]) > 0
     assert float(values["latency_ms"]) > 0
     assert found[-1].status[0].name == "alphapose_ros: camera"
@@ -349,17 +372,20 @@ def test_diagnostics_and_one_line_say_that_every_image_is_refused(
     images = far.publisher("/image", IMAGE)
     far.start()
 
+    numbers, begin = count(1), time.monotonic()
+
     def refused() -> bool:
-        return any("images are refused: truncated" in m.status[0].message for m in found)
+        i = next(numbers)
+        bad = far.image(i * 10**9)
+        bad.data = bad.data[: len(bad.data) // 2 - i % 100]  # another length in every image
+        sent(images, bad)
+        last = found[-1].status[0] if found else None
+        if last is None or "images are refused: truncated" not in last.message:
+            return False
+        return int({v.key: v.value for v in last.values}["input.refused"]) > 50
 
     with node_process(domain, "config = NodeConfig()") as node:
         wait_for(lambda: images.matched, "the node's subscription")
-        for i in range(1, 200):
-            bad = far.image(i * 10**9)
-            bad.data = bad.data[: len(bad.data) // 2 - i]  # another length in every image
-            images.publish(bad)
-            time.sleep(0.02)
         wait_for(refused, "the reason in the diagnostics")
-    values = {v.key: v.value for v in found[-1].status[0].values}
-    assert int(values["input.refused"]) > 50
-    assert sum("truncated" in line for line in node.lines) == 1
+    lines = sum("truncated" in line for line in node.lines)
+    assert 1 <= lines <= 1 + (time.monotonic() - begin) // 10  # one in ten seconds

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dds_helpers import IMAGE, POSES, FarEnd, node_process
+from dds_helpers import IMAGE, POSES, FarEnd, node_process, wait_for
 from domains import new_domain
 from fake_pipeline import make_tracks
 
@@ -197,7 +197,8 @@ def test_view_records_what_a_node_sees(
     from viewer_recordings import read_recording
 
     path = tmp_path / "seen.rrd"
-    with node_process(DOMAIN):
+    with node_process(DOMAIN) as node:
+        wait_for(lambda: any("-> /poses" in line for line in node.lines), "the node")
         argv = ["view", "--rrd", str(path), "--no-view", "--seconds", "8"]
         assert cli.main(argv) == 0
     read = read_recording(path)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -60,9 +61,12 @@ class Watched:
 
 
 def _shared_memory() -> set[str]:
-    folder = Path("/dev/shm")
-    mine = (path for path in folder.iterdir() if path.owner() == folder.owner())
-    return {path.name for path in mine if path.name.startswith(("psm_", "sem.", "torch_"))}
+    folder, found = Path("/dev/shm"), set[str]()
+    for path in folder.glob("*"):
+        with suppress(FileNotFoundError):  # another test's, gone meanwhile
+            if path.name.startswith(("psm_", "sem.", "torch_")) and path.owner() == folder.owner():
+                found.add(path.name)
+    return found
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from pathlib import Path
 import pytest
 from dds_helpers import FarEnd, wait_for
 from domains import new_domain
-from fault_scenes import Camera, environment_of, node_command
+from fault_scenes import IN_WORK, Camera, environment_of, node_command
+from processes import running
 from recording_scenes import image_bag, start
 
 import alphapose_ros.cli as cli
@@ -198,8 +200,18 @@ def test_run_whose_reader_does_not_read(tmp_path: Path, number: signal.Signals, 
     os.mkfifo(pipe)
     process = start(["run", source, "--json", pipe, "--bag", bag])
     with pipe.open():
-        wait_for(lambda: _stands(bag.with_name("o.db3.part")), "the full pipe")
-        assert insist(process, number) == code
+        room = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        try:
+            wait_for(
+                lambda: (
+                    not select.select([], [room], [], 0)[1]
+                    and _stands(bag.with_name("o.db3.part"))
+                ),
+                "the full pipe",
+            )
+            assert insist(process, number) == code
+        finally:
+            os.close(room)
     _, err = process.communicate(timeout=60)
     assert "Traceback" not in err
     assert not bag.exists()  # what is not complete has not got its name
@@ -218,19 +230,18 @@ def _stands(part: Path) -> bool:
 def test_a_node_whose_pipeline_does_not_come_back(number: signal.Signals, code: int) -> None:
     """The first signal waits for the image in work; who insists does not."""
     domain = new_domain()
-    process = subprocess.Popen(
-        node_command("FaultyPipeline(600)"), env=environment_of(domain), stderr=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
-    with FarEnd(domain) as far:
+    variables = environment_of(domain)
+    with running(node_command("FaultyPipeline(600)"), variables) as process, FarEnd(domain) as far:
         camera = Camera(far)
         far.start()
-        camera.wait()
-        for _ in range(20):
+
+        def in_work() -> bool:
             camera.images.publish(far.image(time.time_ns(), 1))
             time.sleep(0.02)
+            return f"{IN_WORK}\n" in process.lines
+
+        wait_for(in_work, "an image in work")
         assert insist(process, number) == code
-    process.communicate(timeout=60)
 
 
 def test_a_command_that_was_not_interrupted_puts_everything_back() -> None:

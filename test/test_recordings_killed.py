@@ -42,7 +42,7 @@ def test_killed_at_a_random_moment(source: Path, tmp_path: Path, name: str, seed
     before = [path for path in (bag, lines, video) if path.name != "o"]
     for path in before:
         path.write_text("of before")
-    process = start(argv, delay_s=0.002)
+    process = start(argv, delay_s=0.02)  # 8 s, for a signal that is late
     part = tmp_path / "o.jsonl.part"
     wait_for(lambda: part.exists() and part.stat().st_size > 0, "the first line")
     time.sleep(chance.uniform(0, 0.4))
@@ -78,7 +78,7 @@ def test_killed_at_a_random_moment(source: Path, tmp_path: Path, name: str, seed
 def test_a_format_that_can_be_cut_keeps_its_pictures(tmp_path: Path) -> None:
     """Matroska, unlike MP4, is readable without its end."""
     source = noise_bag(tmp_path / "noise.mcap", 60)
-    process = start(["run", source, "--video", tmp_path / "o.mkv"], delay_s=0.05)
+    process = start(["run", source, "--video", tmp_path / "o.mkv"], delay_s=0.3)
     part = tmp_path / ".o.part.mkv"
     wait_for(lambda: part.exists() and part.stat().st_size > 500_000, "some of the video")
     process.kill()

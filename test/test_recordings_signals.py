@@ -59,7 +59,7 @@ def test_run_at_random_moments(
     out.mkdir()
     names = {"--json": "o.jsonl", "--bag": "o.mcap", "--video": "o.avi"}
     options = [word for option, name in names.items() for word in (option, out / name)]
-    process = start(["run", source, *options], delay_s=0.01)  # 6 s, however late the signal is
+    process = start(["run", source, *options], delay_s=0.02)  # 12 s, for a signal that is late
     part = out / "o.jsonl.part"
     wait_for(lambda: part.exists() and part.stat().st_size > 0, "the first line")
     time.sleep(chance.uniform(0, 0.6))
