@@ -112,3 +112,22 @@ def test_numbers_of_before_beside_results_are_replaced(
     argv = ["eval", "tracking", "--truth", "truth", "--results", "results"]
     for _ in range(2):
         assert cli.main([*argv, "--json", "results/numbers.json"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["bench", "--params-file", "kept", "--json", "kept"], "json"),
+        (["bench", "--image", "kept", "--plot", "kept"], "plot"),
+        (["view", "--params-file", "kept", "--rrd", "kept", "--no-view"], "rrd"),
+    ],
+)
+def test_what_is_read_is_spared_by_other_commands_too(
+    words: list[str], option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("kept").write_text("/**: {}")
+    line = fails(capsys, words)
+    assert f"--{option}: expected another file than the input, got kept" in line
+    assert Path("kept").read_text() == "/**: {}"

@@ -38,6 +38,7 @@ def register(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
+    from alphapose_ros.cli.output_files import spare_inputs
     from alphapose_ros.cli.pipelines import make_pipeline
     from alphapose_ros.eval.bench_scene import three_people
     from alphapose_ros.eval.benchmark import run_benchmark
@@ -49,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.frames < 1:
         raise InputError(f"--frames: expected at least 1, got {args.frames}")
+    spare_inputs({"json": args.json, "plot": args.plot}, (args.image, args.params_file))
     if args.plot:
         check_plot(Path(args.plot))
         check_folder(Path(args.plot))

@@ -86,6 +86,7 @@ def _open_recording(args: argparse.Namespace, path: Path) -> int:
 
 
 def _watch(args: argparse.Namespace) -> int:
+    from alphapose_ros.cli.output_files import spare_inputs
     from alphapose_ros.dds.names import NodeNames
     from alphapose_ros.front.signals import stop_signals
     from alphapose_ros.io.viewer import ViewerStream
@@ -94,6 +95,7 @@ def _watch(args: argparse.Namespace) -> int:
         raise InputError("--no-view: expected --rrd FILE with it")
     if args.seconds is not None and not args.seconds > 0:
         raise InputError(f"--seconds: expected more than 0, got {args.seconds:g}")
+    spare_inputs({"rrd": args.rrd}, (args.params_file,))
     names = NodeNames(remaps=parse_remaps(args.names))
     config = _node_config(args, names)
     recording: ViewerStream | None = None
