@@ -15,6 +15,7 @@ from alphapose_ros.base.skeletons import Skeleton
 from alphapose_ros.models.reid import FEATURE_STRIDE, FIRST_CELL, GUIDANCE, REID_HW
 
 SPREAD = 0.055  # standard deviation of the Gaussians, in crop heights: about half of a trunk
+_CACHED = 1 << 18  # numbers
 OWN = GUIDANCE[:-1]  # the last map shows other people
 
 # Bones of each part; "*" stands for left and for right, two alike names for a joint alone.
@@ -50,24 +51,32 @@ class GuidanceRenderer:
         self._first = torch.tensor([a for _, (a, _) in bones], dtype=torch.long)
         self._second = torch.tensor([b for _, (_, b) in bones], dtype=torch.long)
         rows = {part: [i for i, (p, _) in enumerate(bones) if p == part] for part in OWN}
+        # So many people at a time that what is made of them stays in a processor's cache.
+        self._at_once = max(1, _CACHED // max(1, len(bones) * self.map_hw[0] * self.map_hw[1]))
         self._rows = {part: torch.tensor(found, dtype=torch.long) for part, found in rows.items()}
 
     def __call__(self, points: Tensor, scores: Tensor) -> Tensor:
         """Points (N, K, 2) in crop pixels and scores (N, K) -> (N, 5, h, w) in 0..1."""
-        bones = self._bone_maps(points, scores)
-        empty = bones.new_zeros((len(points), *self.map_hw))
-        maps = [
-            bones[:, rows.to(bones.device)].amax(1) if len(rows) else empty
-            for rows in self._rows.values()
-        ]
-        return torch.stack(maps, 1)
+        many = len(points) if points.is_cuda else self._at_once
+        parts = zip(points.split(many), scores.split(many), strict=True)
+        return torch.cat([self._maps(*each) for each in parts])
 
     def silhouette(self, points: Tensor, scores: Tensor) -> Tensor:
         """The highest of all parts, (N, h, w)."""
         return self(points, scores).amax(1)
 
-    def _bone_maps(self, points: Tensor, scores: Tensor) -> Tensor:
-        """(N, bones, h, w)."""
+    def _maps(self, points: Tensor, scores: Tensor) -> Tensor:
+        """(N, 5, h, w); the highest is sought before exp, which is the dearest step."""
+        heights = self._log_heights(points, scores)
+        nothing = heights.new_full((len(points), *self.map_hw), -torch.inf)
+        maps = [
+            heights[:, rows.to(heights.device)].amax(1) if len(rows) else nothing
+            for rows in self._rows.values()
+        ]
+        return torch.stack(maps, 1).exp()
+
+    def _log_heights(self, points: Tensor, scores: Tensor) -> Tensor:
+        """Logarithms of the bones' Gaussians, (N, bones, h, w)."""
         first, second = self._first.to(points.device), self._second.to(points.device)
         a, b = points[:, first].float(), points[:, second].float()
         height = torch.minimum(scores[:, first], scores[:, second]).float().clamp(0, 1)
@@ -83,7 +92,7 @@ class GuidanceRenderer:
         at = ((dx * ax + dy * ay) / length2).clamp(0, 1)
         distance2 = (dx - at * ax).square() + (dy - at * ay).square()
         spread = SPREAD * self.input_hw[0]
-        return torch.exp(-distance2 / (2 * spread**2)) * height[..., None, None]
+        return height.log()[..., None, None] - distance2 / (2 * spread**2)
 
 
 def part_bones(skeleton: Skeleton, part: str) -> list[tuple[int, int]]:
