@@ -18,6 +18,7 @@ from alphapose_ros.batch.settings import BatchOptions, describe, fingerprint
 from alphapose_ros.batch.worklist import Recording
 from alphapose_ros.config import PipelineConfig
 from alphapose_ros.pose.config import PoseConfig
+from alphapose_ros.reid.config import ReidConfig
 
 SETTINGS = {"version": "1", "batch.images": False, "sides": (1, 2)}
 CLIP = Recording("clip-0", "/data/clip.mp4", 100, 7)
@@ -185,3 +186,14 @@ def test_files_count_by_their_content(tmp_path: Path) -> None:
         assert "pose.weights (sha256)" in settings
         marks.add(fingerprint(settings))
     assert len(marks) == 2
+
+
+def test_the_weights_beside_a_graph_count_too(tmp_path: Path) -> None:
+    graph = tmp_path / "looks.xml"
+    config = PipelineConfig(reid=ReidConfig(weights=str(graph)))
+    graph.write_text("graph")
+    marks = {fingerprint(describe(config, BatchOptions()))}
+    for content in ("one", "two"):
+        graph.with_suffix(".bin").write_text(content)
+        marks.add(fingerprint(describe(config, BatchOptions())))
+    assert len(marks) == 3

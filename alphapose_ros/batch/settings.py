@@ -42,11 +42,17 @@ def describe(config: PipelineConfig, options: BatchOptions) -> dict[str, Any]:
     values = dict(_flat({**asdict(config.resolved()), "batch": asdict(options)}))
     kept = {key: value for key, value in values.items() if key not in _WITHOUT_EFFECT}
     files = {
-        f"{key} (sha256)": sha256_of(Path(value))
+        f"{key} (sha256)": " ".join(map(sha256_of, _files(Path(value))))
         for key, value in kept.items()
         if isinstance(value, str) and value and Path(value).is_file()
     }
     return {"version": __version__, **kept, **files}
+
+
+def _files(path: Path) -> list[Path]:
+    """A file and, of OpenVINO's .xml, the weights beside it."""
+    weights = path.with_suffix(".bin")
+    return [path, weights] if path.suffix.lower() == ".xml" and weights.is_file() else [path]
 
 
 def fingerprint(settings: Mapping[str, Any]) -> str:
