@@ -42,7 +42,7 @@ from alphapose_ros.eval.reid_views import (
 from alphapose_ros.models.osnet import WIDTHS, OSNet
 from alphapose_ros.models.reid import GUIDANCE, ReidNet, packed, unpacked_guidance
 from alphapose_ros.reid.factory import Normalised
-from alphapose_ros.reid.masking import masked
+from alphapose_ros.reid.masking import masked, masked_again
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -154,6 +154,17 @@ def test_both_embeddings_of_one_pass() -> None:
     assert found[False].shape == (5, 8)
     assert not np.allclose(found[True], found[False])
     assert embed_both(network, [crops[:0]])[True].shape == (0, 8)
+
+
+def test_the_attention_of_a_network_that_masks_is_both() -> None:
+    torch.manual_seed(0)
+    network = ReidNet(width=16, dim=8, masks=True).eval()
+    crops = packed(torch.rand(4, 3, 128, 64) * 255, torch.rand(4, len(GUIDANCE), 16, 8))
+    found = embed_both(network, [crops])
+    with torch.inference_mode():
+        np.testing.assert_allclose(found[True], network(masked_again(crops)), atol=1e-5)
+        network.attend = False
+        np.testing.assert_allclose(found[False], network(crops), atol=1e-5)
 
 
 def crowd(folder: Path, people: int) -> Sightings:

@@ -145,6 +145,15 @@ def test_a_file_gives_the_same_network(network: ReidNet, tmp_path: Path) -> None
         reid_net_of(state)
 
 
+def test_a_file_says_that_its_network_wants_masked_crops(tmp_path: Path) -> None:
+    path = tmp_path / "reid.safetensors"
+    for masks in (False, True):
+        save_tensors(ReidNet(width=16, dim=8, masks=masks).state_dict(), path)
+        again = reid_net_of(load_tensors(path))
+        assert again.masks is masks
+        assert again.state_dict().keys() == load_tensors(path).keys()
+
+
 def test_the_pose_networks_trunk_fits(network: ReidNet) -> None:
     pose = load_light_state(load_tensors(resolve("pose_nano")))
     take_trunk(network, pose)

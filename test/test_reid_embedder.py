@@ -22,7 +22,7 @@ from alphapose_ros.models.reid import GUIDANCE, ReidNet, packed, unpacked_guidan
 from alphapose_ros.reid.config import ReidConfig
 from alphapose_ros.reid.embedder import Embedder, Guide, ReidNetwork, points_in_crops
 from alphapose_ros.reid.factory import Normalised, create_embedder, load_reid
-from alphapose_ros.reid.masking import masked
+from alphapose_ros.reid.masking import masked, masked_again, masked_and_packed
 from alphapose_ros.reid.render import GuidanceRenderer
 from alphapose_ros.weights import save_tensors
 
@@ -230,6 +230,22 @@ def test_every_kind_of_file_is_told_by_its_keys(tmp_path: Path) -> None:
     sized = create_embedder(ReidConfig(weights=str(other), input_height=64, input_width=32))
     assert sized is not None
     assert sized.network.input_hw == (64, 32)
+
+
+def test_a_network_that_wants_masked_crops_gets_them(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    path, network = tmp_path / "own.safetensors", ReidNet(width=16, dim=8, masks=True)
+    save_tensors(network.state_dict(), path)
+    for attention, expected in ((True, masked_and_packed), (False, packed)):
+        made = create_embedder(ReidConfig(weights=str(path), attention=attention))
+        assert made is not None
+        assert made.network.guide is expected
+    crops, guidance = torch.rand(3, 3, 128, 64) * 255, torch.rand(3, len(GUIDANCE), 16, 8)
+    seen = masked_and_packed(crops, guidance)
+    torch.testing.assert_close(seen[:, :3], masked(crops, guidance) / 127.5 - 1)
+    torch.testing.assert_close(unpacked_guidance(seen), guidance)
+    torch.testing.assert_close(masked_again(packed(crops, guidance)), seen)
+    assert masked_again(packed(crops, guidance)[:0]).shape == (0, 4, 128, 64)
 
 
 def test_off_and_refused(tmp_path: Path) -> None:

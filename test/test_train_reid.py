@@ -280,15 +280,17 @@ def test_one_embedding_can_be_left_out(tmp_path: Path) -> None:
             assert torch.equal(state[key], start[key]) == (name != own), (key, name)
 
 
-def test_another_number_of_numbers_keeps_the_rest(tmp_path: Path) -> None:
+def test_another_number_of_numbers_and_masks_keep_the_rest(tmp_path: Path) -> None:
     first = train_reid(config(tmp_path, steps=1))
-    again = config(tmp_path, init=str(first), out=str(tmp_path / "more"), dim=20, steps=1,
-                   learning_rate=1e-9)  # fmt: skip
+    again = config(tmp_path, init=str(first), out=str(tmp_path / "more"), dim=20, masks=True,
+                   steps=1, learning_rate=1e-9)  # fmt: skip
     before, after = load_tensors(first), load_tensors(train_reid(again))
-    assert load_reid(tmp_path / "more" / "reid.safetensors")[2] == 20
+    network, _, dim = load_reid(tmp_path / "more" / "reid.safetensors")
+    assert isinstance(network, ReidNet)
+    assert (dim, network.masks) == (20, True)
     for key in ("features.0.0.weight", "attention.conv.weight", "gain"):
         torch.testing.assert_close(after[key], before[key], atol=1e-6, rtol=0)
-    for name in ("dim", "attended_weight", "plain_weight"):
+    for name in ("dim", "attended_weight", "plain_weight", "masks"):
         with pytest.raises(ConfigError, match=f"{name}: expected .* for osnet_x0_25"):
             config(tmp_path, layout="osnet_x0_25", **{name: 20})
 

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from alphapose_ros.base.errors import WeightsError
-from alphapose_ros.base.skeletons import HALPE26
+from alphapose_ros.base.skeletons import HALPE26, Skeleton
+from alphapose_ros.data.augment import Crop
 from alphapose_ros.data.coco import read_image
 from alphapose_ros.data.reid_sets import Sighting, Sightings, sightings
 from alphapose_ros.models.osnet import WIDTHS, OSNet
@@ -35,14 +36,22 @@ def people(folder: Path, count: int = 3) -> Sightings:
     return sightings(rows, HALPE26)
 
 
+def crop_of(pixels: np.ndarray, *, middle: bool = False) -> Crop:
+    """With every joint in a line down the middle, or none."""
+    height, width = pixels.shape[:2]
+    points = np.full((len(HALPE26), 2), width / 2, np.float32)
+    points[:, 1] = np.linspace(0.3 * height, 0.7 * height, len(points))
+    return Crop(pixels, points, np.full(len(points), 255 * middle, np.uint8))
+
+
 class Counting(Teacher):
     """Says the mean colour, and notes how often."""
 
     calls = 0
 
-    def __call__(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+    def __call__(self, crops: Sequence[Crop], skeleton: Skeleton) -> np.ndarray:
         type(self).calls += len(crops)
-        means = np.stack([crop.reshape(-1, 3).mean(0) for crop in crops])
+        means = np.stack([crop.image.reshape(-1, 3).mean(0) for crop in crops])
         return (means / np.linalg.norm(means, axis=1, keepdims=True)).astype(np.float32)
 
 
@@ -141,7 +150,7 @@ def test_osnet_teaches_and_a_reid_net_does_not(tmp_path: Path) -> None:
     weights = tmp_path / "osnet.safetensors"
     save_tensors(OSNet(WIDTHS["0_25"]).state_dict(), weights)
     teacher = load_teacher(str(weights))
-    answer = teacher([np.full((*teacher.input_hw, 3), 90, np.uint8)])
+    answer = teacher([crop_of(np.full((*teacher.input_hw, 3), 90, np.uint8))], HALPE26)
     assert (teacher.input_hw, answer.shape) == ((256, 128), (1, 512))
     assert np.linalg.norm(answer) == pytest.approx(1, abs=1e-5)
     save_tensors(ReidNet(width=16, dim=8).state_dict(), tmp_path / "reid.safetensors")
@@ -151,11 +160,30 @@ def test_osnet_teaches_and_a_reid_net_does_not(tmp_path: Path) -> None:
         load_teacher(str(tmp_path / "nowhere.xml"))
 
 
+def test_a_teacher_that_masks_sees_the_person_alone(
+    open_model_zoo: Path, tmp_path: Path, teacher: Counting
+) -> None:
+    """Red in the middle, where the joints are, blue around it."""
+    pixels = np.zeros((64, 32, 3), np.uint8)
+    pixels[..., 2] = 200
+    pixels[16:48, 12:20] = (200, 0, 0)
+    crops = [crop_of(pixels, middle=True)]
+    open_eyes, masking = (load_teacher(str(open_model_zoo), masks=m) for m in (False, True))
+    before, after = (each(crops, HALPE26)[0] for each in (open_eyes, masking))
+    assert before[0] > 5 * before[2]  # blue is its first number, as BGR goes in
+    assert after[0] < 2 * after[2]
+    kept = tmp_path / "teacher.npz"
+    ask(teacher, [people(tmp_path)], kept)
+    ask(replace(teacher, masks=True), [people(tmp_path)], kept)
+    assert teacher.calls == 12  # what it said with open eyes is no answer here
+
+
 def test_open_model_zoo_teaches(open_model_zoo: Path) -> None:
     teacher = load_teacher(str(open_model_zoo))
-    crop = np.zeros((64, 32, 3), np.uint8)
-    crop[..., 2] = 100
-    np.testing.assert_allclose(teacher([crop, 2 * crop]), [[1, 0, 0]] * 2, atol=1e-6)
+    pixels = np.zeros((64, 32, 3), np.uint8)
+    pixels[..., 2] = 100
+    crops = [crop_of(pixels), crop_of(2 * pixels)]
+    np.testing.assert_allclose(teacher(crops, HALPE26), [[1, 0, 0]] * 2, atol=1e-6)
     before = teacher.digest
     with open_model_zoo.with_suffix(".bin").open("ab") as file:
         file.write(b"0")

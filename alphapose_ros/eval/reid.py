@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from alphapose_ros.base.errors import InputError
 from alphapose_ros.models.reid import ReidNet, unpacked_guidance
-from alphapose_ros.reid.masking import masked
+from alphapose_ros.reid.masking import masked, masked_again
 
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.integer]
@@ -225,4 +225,5 @@ def _embedded(network: nn.Module, crops: Tensor) -> dict[bool, Tensor]:
         pixels = (crops[:, :3] + 1) * 127.5
         return {True: network(masked(pixels, unpacked_guidance(crops))), False: network(pixels)}
     out = network.both(crops)
-    return {True: out.attended_neck, False: out.plain_neck}
+    attended = network.both(masked_again(crops)) if network.masks else out
+    return {True: attended.attended_neck, False: out.plain_neck}

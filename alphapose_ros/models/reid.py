@@ -40,6 +40,7 @@ _FIRST_LOOK = (
 _BLOCKS, _TRUNK_CHANNELS = 9, 64
 _WITHOUT_STRIDE = 7
 _START_GAIN = 16.0
+_MASKS = "masks_crops"  # a tensor of files whose networks do
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ class ReidNet(nn.Module):
         maps: attention maps.
         dim: of the embedding.
         attend: whether the embedding is the one with attention; the other is trained beside it.
+        masks: whether it was trained with crops in which all but the person fades, and wants such
+            (:func:`~alphapose_ros.reid.masking.masked`). Its file says so.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class ReidNet(nn.Module):
         maps: int = len(_FIRST_LOOK),
         dim: int = DIM,
         attend: bool = True,
+        masks: bool = False,
     ) -> None:
         super().__init__()
         self.features = _trunk()
@@ -114,7 +118,9 @@ class ReidNet(nn.Module):
         self.neck, self.plain_neck = nn.BatchNorm1d(dim), nn.BatchNorm1d(dim)
         for neck in (self.neck, self.plain_neck):  # Luo et al., CVPRW 2019: no shift
             neck.bias.requires_grad_(False)
-        self.attend, self.dim = attend, dim
+        self.attend, self.dim, self.masks = attend, dim, masks
+        if masks:
+            self.register_buffer(_MASKS, torch.ones(()))
 
     def forward(self, crops: Tensor) -> Tensor:
         """Unit embeddings (N, dim)."""
@@ -182,7 +188,10 @@ def reid_net_of(state: State, *, attend: bool = True) -> ReidNet:
         raise WeightsError("expected weights of a ReidNet, they have no attention")
     dim, width = state["plain.weight"].shape
     maps = len(state["gain"])
-    return fitted(lambda: ReidNet(width=width, maps=maps, dim=dim, attend=attend), state)
+    masks = _MASKS in state
+    return fitted(
+        lambda: ReidNet(width=width, maps=maps, dim=dim, attend=attend, masks=masks), state
+    )
 
 
 def take_trunk(network: ReidNet, pose: LightPose) -> None:

@@ -19,7 +19,7 @@ from alphapose_ros.registry.spec import IMAGENET_MEAN, IMAGENET_STD
 from alphapose_ros.registry.store import resolve
 from alphapose_ros.reid.config import ReidConfig
 from alphapose_ros.reid.embedder import Embedder, Guide, ReidNetwork
-from alphapose_ros.reid.masking import masked
+from alphapose_ros.reid.masking import masked, masked_and_packed
 from alphapose_ros.reid.open_model_zoo import SUFFIX, OpenModelZooReid
 from alphapose_ros.runtime.config import RuntimeOptions
 from alphapose_ros.runtime.factory import accelerate, choose_runtime
@@ -71,7 +71,8 @@ def create_embedder(
     network, own_hw, dim = load_reid(path, attend=config.attention, threads=options.threads)
     guide: Guide | None = masked if config.attention else None
     if isinstance(network, ReidNet):
-        guide = packed  # it takes the fourth plane also where it looks away from it
+        # It takes the fourth plane also where it looks away from it.
+        guide = masked_and_packed if network.masks and config.attention else packed
     if isinstance(network, OpenModelZooReid):
         if config.input_hw not in (None, own_hw):
             raise ConfigError(
@@ -81,7 +82,7 @@ def create_embedder(
         alone = ReidNetwork(lambda crops: (network(crops),), own_hw, dim, guide)
         return Embedder(alone, config)
     input_hw = config.input_hw or own_hw
-    planes = 4 if guide is packed else 3
+    planes = 4 if isinstance(network, ReidNet) else 3
     example = torch.zeros((min(2, config.max_batch), planes, *input_hw))
     run = accelerate(
         network, example, choose_runtime(options), REID_NAMES, max_batch=config.max_batch

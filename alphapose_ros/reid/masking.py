@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from alphapose_ros.models.reid import FEATURE_STRIDE
+from alphapose_ros.models.reid import FEATURE_STRIDE, packed, unpacked_guidance
 from alphapose_ros.registry.spec import IMAGENET_MEAN
 
 # Of the own map, whose highest value counts as 1; chosen on PKU-Reid with Open Model Zoo's 0287.
@@ -34,6 +34,16 @@ def masked(crops: Tensor, guidance: Tensor) -> Tensor:
     """
     grey = 255 * torch.tensor(IMAGENET_MEAN, device=crops.device).view(3, 1, 1)
     return grey + (crops - grey) * _kept(guidance, (crops.shape[2], crops.shape[3])).to(crops)
+
+
+def masked_and_packed(crops: Tensor, guidance: Tensor) -> Tensor:
+    """What a ReidNet takes that was trained with masked crops, see :func:`models.reid.packed`."""
+    return packed(masked(crops, guidance), guidance)
+
+
+def masked_again(crops: Tensor) -> Tensor:
+    """Packed crops (N, 4, H, W) -> the same, masked."""
+    return masked_and_packed((crops[:, :3] + 1) * 127.5, unpacked_guidance(crops))
 
 
 def _kept(guidance: Tensor, size_hw: tuple[int, int]) -> Tensor:

@@ -161,7 +161,7 @@ def _taught(
     """What the teacher says of everybody, in ``dim`` numbers; one process asks, all read."""
     if not config.teacher:
         return []
-    teacher = load_teacher(config.teacher)
+    teacher = load_teacher(config.teacher, masks=config.masks)
     kept = Path(config.teacher_answers or Path(config.out) / "teacher.npz")
 
     def answers() -> list[NDArray[np.float32]]:

@@ -37,6 +37,8 @@ class ReidTrainConfig(RunConfig):
         input_hw: height and width of the crops, multiples of 16; empty: 128 64, for OSNet
             256 128. Whoever runs the file sets ``reid.input_height`` and ``input_width`` to them.
         freeze: number of trunk blocks, from the input, that keep their weights; OSNet has 5.
+        masks: crops in which all but the person fades to grey by the joints, for the teacher, too;
+            the file says that the network wants such.
         people: different people in a batch.
         views: sightings or views of each.
         identity_weight: of the classification of people who were seen more than once.
@@ -65,6 +67,7 @@ class ReidTrainConfig(RunConfig):
     dim: int = setting(0, low=0)
     input_hw: list[int] = field(default_factory=list)
     steps: int = setting(5000, low=1)
+    masks: bool = False
     people: int = setting(32, low=2)
     views: int = setting(2, low=2)
     learning_rate: float = setting(1e-3, above=0)
@@ -102,7 +105,8 @@ class ReidTrainConfig(RunConfig):
                 "colourings, teacher_answers: expected a teacher with them, got none"
             )
         if self.layout != REID_NET:
-            for name, default in (("dim", 0), ("attended_weight", 1.0), ("plain_weight", 0.5)):
+            own = ("dim", 0), ("attended_weight", 1.0), ("plain_weight", 0.5), ("masks", False)
+            for name, default in own:
                 if getattr(self, name) != default:
                     raise ConfigError(
                         f"{name}: expected {default} for {self.layout}, which has one embedding "

@@ -18,6 +18,7 @@ from alphapose_ros.models.reid import REID_HW, ReidNet, is_reid_net, reid_net_of
 from alphapose_ros.models.state import without_prefix
 from alphapose_ros.registry.store import resolve
 from alphapose_ros.reid.factory import Normalised
+from alphapose_ros.reid.masking import masked_again
 from alphapose_ros.reid.render import GuidanceRenderer
 from alphapose_ros.train.reid_config import REID_NET, ReidTrainConfig
 from alphapose_ros.weights import load_tensors
@@ -74,7 +75,8 @@ class Learner(nn.Module):
         if isinstance(self.network, OSNet):
             raw = self.network.raw(self._input(pixels_of(batch, device)))
             return {"": Learned(raw, raw, self.toward_teacher(raw), self.classifier, 1.0)}
-        out = self.network.both(crops_of(batch, renderer, device))
+        crops = crops_of(batch, renderer, device)
+        out = self.network.both(masked_again(crops) if self.network.masks else crops)
         attended = out.attended, out.attended_neck, out.attended_neck
         plain = out.plain, out.plain_neck, out.plain_neck
         return {
@@ -134,7 +136,8 @@ def settle_necks(network: ReidNet, batches: Iterable[Tensor]) -> None:
     left of it in every embedding makes people look alike.
     """
     network.eval()
-    outputs = [network.both(crops) for crops in batches]
+    seen = (masked_again(crops) if network.masks else crops for crops in batches)
+    outputs = [network.both(crops) for crops in seen]
     for neck, name in ((network.neck, "attended"), (network.plain_neck, "plain")):
         raw = torch.cat([getattr(each, name) for each in outputs])
         if len(raw) > 1:
@@ -149,8 +152,8 @@ def _network(config: ReidTrainConfig) -> ReidNet | OSNet:
         if config.layout != REID_NET:
             return _osnet(config.layout, state)
         if is_reid_net(state):
-            return _of_dim(reid_net_of(state), config.dim)
-        network = _of_dim(ReidNet(), config.dim)
+            return _like(config, reid_net_of(state))
+        network = _like(config, ReidNet())
         if state:
             take_trunk(network, load_light_state(state))
         return network
@@ -158,14 +161,18 @@ def _network(config: ReidTrainConfig) -> ReidNet | OSNet:
         raise WeightsError(f"{path}: {error}") from error
 
 
-def _of_dim(network: ReidNet, dim: int) -> ReidNet:
+def _like(config: ReidTrainConfig, network: ReidNet) -> ReidNet:
     """The same network; where it shall give another number of numbers, its last layers are new."""
-    if dim in (0, network.dim):
-        return network
     width, maps = network.plain.in_features, len(network.gain)
-    other = ReidNet(width=width, maps=maps, dim=dim)
-    kept = {k: v for k, v in network.state_dict().items() if not k.startswith(_LAST)}
-    other.load_state_dict(other.state_dict() | kept)
+    other = ReidNet(width=width, maps=maps, dim=config.dim or network.dim, masks=config.masks)
+    last = () if other.dim == network.dim else _LAST
+    own = other.state_dict()
+    kept = {
+        key: values
+        for key, values in network.state_dict().items()
+        if key in own and not key.startswith(last)
+    }
+    other.load_state_dict(own | kept)
     return other
 
 

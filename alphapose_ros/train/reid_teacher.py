@@ -12,7 +12,7 @@ import logging
 import os
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,17 @@ from torch import nn
 from tqdm import tqdm
 
 from alphapose_ros.base.errors import WeightsError
+from alphapose_ros.base.skeletons import Skeleton
+from alphapose_ros.data.augment import Crop
 from alphapose_ros.data.recolour import person_colours, recoloured
 from alphapose_ros.data.reid_augment import still_crop
 from alphapose_ros.data.reid_sets import Sightings
 from alphapose_ros.models.reid import ReidNet
 from alphapose_ros.registry.store import resolve
 from alphapose_ros.reid.factory import load_reid
+from alphapose_ros.reid.masking import masked
 from alphapose_ros.reid.open_model_zoo import SUFFIX
+from alphapose_ros.reid.render import GuidanceRenderer, with_others
 from alphapose_ros.weights import sha256_of
 
 log = logging.getLogger(__name__)
@@ -39,21 +43,37 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Teacher:
-    """``network`` takes RGB crops (N, 3, h, w) in 0..255 of ``input_hw``, gives unit (N, D)."""
+    """``network`` takes RGB crops (N, 3, h, w) in 0..255 of ``input_hw``, gives unit (N, D).
+
+    ``masks``: it sees the person alone, all else fades by the joints.
+    """
 
     network: nn.Module
     input_hw: tuple[int, int]
     digest: str
+    masks: bool = False
 
     @torch.inference_mode()
-    def __call__(self, crops: Sequence[NDArray[np.uint8]]) -> FloatArray:
-        """Unit embeddings (N, D) of crops (h, w, 3)."""
-        pixels = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()
+    def __call__(self, crops: Sequence[Crop], skeleton: Skeleton) -> FloatArray:
+        """Unit embeddings (N, D)."""
+        pixels = torch.from_numpy(np.stack([each.image for each in crops]))
+        pixels = pixels.permute(0, 3, 1, 2).float()
+        if self.masks:
+            points = np.stack([each.points for each in crops]).astype(np.float32)
+            scores = np.stack([each.labels for each in crops]).astype(np.float32) / 255
+            own = GuidanceRenderer(skeleton, self.input_hw)(
+                torch.from_numpy(points), torch.from_numpy(scores)
+            )
+            pixels = masked(pixels, with_others(own, torch.zeros_like(own[:, 0])))
         return np.asarray(self.network(pixels).numpy(), np.float32)
 
 
-def load_teacher(weights: str) -> Teacher:
+def load_teacher(weights: str, *, masks: bool = False) -> Teacher:
     """OSNet's or OSNet-AIN's weights, or an .xml of Open Model Zoo's person-reidentification.
+
+    Args:
+        weights: the file, or the name of a known model.
+        masks: see :class:`Teacher`.
 
     Raises:
         WeightsError: no such file, or a network that wants poses.
@@ -64,7 +84,7 @@ def load_teacher(weights: str) -> Teacher:
     if isinstance(network, ReidNet):
         raise WeightsError(f"{path}: expected a teacher that sees pixels alone, got a ReidNet")
     parts = [path, path.with_suffix(".bin")] if path.suffix.lower() == SUFFIX else [path]
-    return Teacher(network, input_hw, " ".join(map(sha256_of, parts)))
+    return Teacher(network, input_hw, " ".join(map(sha256_of, parts)), masks)
 
 
 def taught(
@@ -144,7 +164,8 @@ def _answers(
         pixels = read(people.images[int(people.image_rows[row])])
         crop = still_crop(pixels, people, row, teacher.input_hw)
         chosen = (person_colours(people, row, k, seed) for k in range(number))
-        rows.append(teacher([recoloured(crop, people.skeleton, each) for each in chosen]))
+        shown = [replace(crop, image=recoloured(crop, people.skeleton, each)) for each in chosen]
+        rows.append(teacher(shown, people.skeleton))
     return np.array(rows, np.float32) if rows else np.zeros((0, number, 0), np.float32)
 
 
@@ -164,7 +185,8 @@ def _stored(kept: Path, asked: str, sets: int) -> list[FloatArray] | None:
 
 def _question(teacher: Teacher, sets: Sequence[Sightings], number: int, seed: int) -> str:
     """What the answers depend on, as one digest."""
-    digest = hashlib.sha256(f"{teacher.digest} {number} {seed}".encode())
+    masks = " masked" if teacher.masks else ""
+    digest = hashlib.sha256(f"{teacher.digest} {number} {seed}{masks}".encode())
     for people in sets:
         for path in people.images:
             digest.update(os.fsencode(path))
