@@ -65,12 +65,19 @@ def test_the_person_stays_and_the_corners_fade() -> None:
     assert middle == pytest.approx(60, abs=1.5)
 
 
+def test_the_fading_is_smooth_and_shows_no_cells() -> None:
+    share = kept(guidance(standing(32)))
+    assert max(share.diff(dim=0).abs().max(), share.diff(dim=1).abs().max()) < 0.2
+
+
 def test_somebody_else_goes_where_they_are_nearer() -> None:
     alone, beside = kept(guidance(standing(20))), kept(guidance(standing(20), standing(44)))
     assert beside[60, 50] < 0.02 < alone[60, 50]
     assert beside[60, 12] > 0.95
     behind = kept(guidance(standing(20), standing(20)))  # as near: nobody's, half of it stays
     assert 0.4 < behind[60, 20] < 0.6
+    hidden = kept(guidance(standing(20, 0.4), standing(20)))  # they are seen better
+    assert hidden[60, 20] < 0.02
 
 
 def test_where_no_joint_is_known_only_others_fade() -> None:

@@ -56,6 +56,32 @@ def test_a_lone_joint_peaks_in_its_cell_with_its_score() -> None:
     assert maps[0, OWN.index("head") + 1 :].max() == 0
 
 
+@pytest.mark.parametrize(
+    ("part", "first", "second"),
+    [("head", "head_top", "neck"), ("head", "nose", "neck"), ("head", "left_ear", "right_ear"),
+     ("head", "right_eye", "right_ear"), ("torso", "neck", "pelvis"),
+     ("torso", "left_shoulder", "right_shoulder"), ("torso", "left_shoulder", "right_hip"),
+     ("torso", "right_shoulder", "left_hip"), ("torso", "left_hip", "right_hip"),
+     ("torso", "right_shoulder", "right_hip"), ("arms", "left_shoulder", "left_elbow"),
+     ("arms", "right_elbow", "right_wrist"), ("arms", "left_hand_wrist", "left_hand_middle_4"),
+     ("thighs", "right_hip", "right_knee"), ("shins", "left_knee", "left_ankle"),
+     ("shins", "right_ankle", "right_big_toe"), ("shins", "left_ankle", "left_heel")],
+)  # fmt: skip
+def test_the_body_is_drawn_between_two_joints(part: str, first: str, second: str) -> None:
+    points, scores = torch.zeros(1, len(HALPE136), 2), torch.zeros(1, len(HALPE136))
+    for name, row in ((first, 4), (second, 10)):
+        points[0, HALPE136.index(name)] = FIRST_CELL + 8.0 * torch.tensor([3, row])
+        scores[0, HALPE136.index(name)] = 1
+    middle = GuidanceRenderer(HALPE136)(points, scores)[0, :, 7, 3]
+    assert middle[OWN.index(part)] == pytest.approx(1)
+    assert middle.sum() < 1.1
+
+
+def test_scores_above_one_count_as_one() -> None:
+    points, scores = torch.full((1, 17, 2), 40.0), torch.full((1, 17), 1.5)
+    assert GuidanceRenderer(COCO17)(points, scores).max() <= 1
+
+
 def test_an_unseen_end_hides_its_bone() -> None:
     points = torch.full((1, len(COCO17), 2), 40.0)
     scores = torch.ones(1, len(COCO17))

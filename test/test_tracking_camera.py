@@ -61,7 +61,7 @@ views = st.builds(
     view,
     st.floats(-0.06, 0.06),
     st.floats(0.95, 1.05),
-    st.tuples(st.floats(-25, 25), st.floats(-15, 15)),
+    st.tuples(st.floats(-20, 20), st.floats(-12, 12)),
 )
 
 

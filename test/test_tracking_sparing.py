@@ -13,6 +13,7 @@ from alphapose_ros.base.custom_skeleton import make_skeleton
 from alphapose_ros.base.records import Appearance, Poses, TrackState
 from alphapose_ros.base.skeletons import COCO17
 from alphapose_ros.tracking.config import TrackerConfig
+from alphapose_ros.tracking.expectation import Expectation
 
 ANNA, BEN = figure(1), figure(2)
 
@@ -45,6 +46,27 @@ def test_who_is_new_or_near_somebody_or_elsewhere_is_looked_at():
     assert tracker.worth_a_look(elsewhere, later).tolist() == [True, False]
     doubled = scene([*people, (ANNA, 108, 200, 200)])
     assert tracker.worth_a_look(doubled, later).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("known", "found"),
+    [
+        ([100, 150], [100]),  # it may be the other one
+        ([100], [85, 155]),  # who of the two?
+        ([100], [115, 175]),  # somebody else leans on them
+    ],
+)
+def test_whose_place_another_could_have_taken_is_looked_at(
+    known: list[int], found: list[int]
+) -> None:
+    tracker, last = followed([(figure(x), x, 200, 200) for x in known])
+    poses = scene([(figure(known[0]), x, 200, 200) for x in found])
+    assert tracker.worth_a_look(poses, stamp(last + 0.1))[0]
+
+
+def test_who_walks_alone_and_fast_is_not_looked_at() -> None:
+    tracker, last = followed([(ANNA, 100, 200, 200)])
+    assert not tracker.worth_a_look(scene([(ANNA, 115, 200, 200)]), stamp(last + 0.1)).any()
 
 
 def test_tentative_and_returning_people_are_looked_at():
@@ -156,6 +178,91 @@ def test_a_box_that_nobody_is_left_in_finds_nobody():
     )
     assert len(expected.found(poses, config)) == 0
     assert len(expected.found(Poses.empty(COCO17), config)) == 0
+
+
+def shown_in(expected: Expectation, poses: Poses, scores: np.ndarray) -> Poses:
+    """What the pose network finds in the boxes: these joints with these scores."""
+    rows = np.arange(len(poses))
+    return Poses(poses.keypoints, scores, expected.boxes, expected.box_scores, rows, COCO17)
+
+
+def test_a_detector_is_needed_while_somebody_new_is_beside_who_is_followed() -> None:
+    people = [(ANNA, 100, 200, 200), (BEN, 400, 200, 200)]
+    tracker, last = followed(people[:1])
+    tracker.update(scene(people), stamp(last + 0.1))
+    assert tracker.expectation(stamp(last + 0.2)) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "kept"),
+    [(0.9, 0.5, True), (0.5, 0.4, True), (0.9, 0.4, False), (0.5, 0.3, False)],
+)
+def test_a_pose_may_fade_or_be_as_sure_as_one_that_begins_a_track(
+    before: float, now: float, kept: bool
+) -> None:
+    tracker, truth = make_tracker(), [(ANNA, 100, 200, 200)]
+    for i in range(10):
+        tracker.update(scene(truth, joint_score=before), stamp(i / 10))
+    expected, poses = tracker.expectation(stamp(1.0)), scene(truth)
+    assert expected is not None
+    found = expected.found(shown_in(expected, poses, np.full((1, 17), now)), tracker.config)
+    assert len(found) == kept
+
+
+@pytest.mark.parametrize(("count", "kept"), [(2, False), (3, True)])
+def test_three_joints_tell_where_somebody_is(count: int, kept: bool) -> None:
+    tracker, last = followed([(ANNA, 100, 200, 200)])
+    expected = tracker.expectation(stamp(last + 0.1))
+    scores = np.zeros((1, 17))
+    scores[0, :count] = 0.8
+    poses = shown_in(expected, scene([(ANNA, 100, 200, 200)]), scores)
+    assert len(expected.found(poses, tracker.config)) == kept
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "away_px", "error_px"),
+    [(0.8, 0.0, 200, 0.1), (0.05, 0.8, 200, 0.1), (0.8, 0.05, 200, 0.1), (0.8, 0.15, 60, 4),
+     (0.15, 0.8, 60, 4)],
+)  # fmt: skip
+def test_a_joint_that_is_hardly_seen_hardly_moves_the_box(
+    before: float, now: float, away_px: float, error_px: float
+) -> None:
+    """It is found elsewhere, in the images before or in the new one."""
+    tracker, truth = make_tracker(), scene([(ANNA, 100, 200, 200)])
+    stray = truth.keypoints.copy()
+    stray[0, 0, 1] += away_px
+    scores = truth.scores.copy()
+    for i in range(10):
+        scores[0, 0] = before
+        places = stray if before < now else truth.keypoints
+        poses = replace(truth, keypoints=places, scores=scores.copy())
+        tracker.update(poses, stamp(i / 10))
+    expected = tracker.expectation(stamp(1.0))
+    scores[0, 0] = now
+    places = truth.keypoints if before < now else stray
+    poses = shown_in(expected, replace(truth, keypoints=places), scores)
+    found = expected.found(poses, tracker.config)
+    np.testing.assert_allclose(found.boxes, truth.boxes, atol=error_px)
+
+
+@pytest.mark.parametrize(("growth", "shown"), [(2.0, 1.25), (0.5, 0.8)])
+def test_no_box_grows_or_shrinks_by_more_than_a_quarter_at_once(
+    growth: float, shown: float
+) -> None:
+    tracker, last = followed([(ANNA, 300, 300, 200)])
+    expected = tracker.expectation(stamp(last + 0.1))
+    poses = scene([(ANNA, 300, 300, 200 * growth)])
+    found = expected.found(shown_in(expected, poses, poses.scores), tracker.config)
+    sides = found.boxes[0, 2:] - found.boxes[0, :2]
+    np.testing.assert_allclose(sides, np.array([80, 200]) * shown, rtol=0.02)
+
+
+def test_where_one_of_two_boxes_shows_nobody_the_other_follows_its_own_joints() -> None:
+    tracker, last = followed([(ANNA, 100, 200, 200), (BEN, 400, 200, 200)])
+    expected = tracker.expectation(stamp(last + 0.1))
+    truth = scene([(BEN, 410, 205, 240)])
+    found = expected.found(replace(truth, source=np.array([1])), tracker.config)
+    np.testing.assert_allclose(found.boxes, truth.boxes, atol=0.5)
 
 
 def test_boxes_between_two_images_of_the_detector_keep_identities():

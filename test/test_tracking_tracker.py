@@ -53,6 +53,37 @@ def test_life_cycle_step_by_step():
     assert step(2.4, True)[0] == [(2, 3, TRACKED)]
 
 
+def test_of_those_out_of_sight_the_lost_alone_are_shown_and_without_any_score() -> None:
+    tracker = make_tracker(publish_lost_s=1.0, tentative_lost_s=1.0)
+    for i in range(10):
+        newcomer = [(figure(1), 600, 200, 150)] if i == 9 else []
+        tracker.update(scene([(figure(0), 100, 200, 150), *newcomer]), stamp(i / 10))
+    tracks = tracker.update(scene([]), stamp(1.0))
+    assert tracks.ids.tolist() == [1]
+    assert tracks.poses.box_scores.tolist() == [0]
+    assert not tracks.poses.scores.any()
+
+
+def test_the_pose_of_a_lost_person_grows_with_the_box_while_they_come_nearer() -> None:
+    tracker = make_tracker(publish_lost_s=1.0)
+    for i in range(20):
+        tracker.update(scene([(figure(0), 300, 300, 100 + 5 * i)]), stamp(i / 10))
+    tracks = tracker.update(scene([]), stamp(2.7))
+    low, high = tracks.poses.boxes[0, :2], tracks.poses.boxes[0, 2:]
+    assert high[1] - low[1] > 215
+    np.testing.assert_allclose(
+        (tracks.poses.keypoints[0] - low) / (high - low), figure(0), atol=0.03
+    )
+
+
+def test_who_walked_away_fast_keeps_a_box_while_out_of_sight() -> None:
+    tracker = make_tracker(publish_lost_s=2.0)
+    for i in range(10):
+        tracker.update(scene([(figure(0), 300, 300, 400 - 35 * i)]), stamp(i / 10))
+    (box,) = tracker.update(scene([]), stamp(2.5)).poses.boxes
+    assert (box[2:] - box[:2] > 3).all()
+
+
 @pytest.mark.parametrize(("fps", "confirmed_at"), [(1, 2), (5, 2), (10, 2), (30, 5), (60, 9)])
 def test_confirmation_takes_hits_and_time(fps, confirmed_at):
     tracker = make_tracker()
