@@ -139,7 +139,7 @@ class PipelineConfig:
     def distance_scale(self) -> float:
         """``reid.distance_scale``, or the known network's where that is 0."""
         known = spec_of(self.reid.weights)
-        return self.reid.distance_scale or (known.distance_scale if known else 1.0)
+        return self.reid.distance_scale or (known.distance_scale if known else 0.0) or 1.0
 
     def runtime_on(self, device: object) -> RuntimeOptions:
         """What runs the networks on a device that was chosen."""

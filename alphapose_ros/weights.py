@@ -26,6 +26,7 @@ _DAMAGED = (
 )  # fmt: skip
 
 
+OPENVINO = ".xml"
 _SCALE = ".scale"  # behind the name of int8 values: (output channels, groups), float16
 _INT8_MOST = 127
 _GROUP = 32
@@ -136,6 +137,11 @@ def save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, partial)
     partial.chmod(0o644)  # the writer makes it private
     partial.replace(path)
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The files that a model is: one, or of OpenVINO's .xml also the weights beside it."""
+    return [path, path.with_suffix(".bin")] if path.suffix.lower() == OPENVINO else [path]
 
 
 def sha256_of(path: Path) -> str:

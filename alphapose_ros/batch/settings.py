@@ -12,7 +12,7 @@ from typing import Any
 
 from alphapose_ros import __version__
 from alphapose_ros.config import PipelineConfig
-from alphapose_ros.weights import sha256_of
+from alphapose_ros.weights import parts_of, sha256_of
 
 # How many threads work does not change what comes out.
 _WITHOUT_EFFECT = ("threads",)
@@ -42,17 +42,11 @@ def describe(config: PipelineConfig, options: BatchOptions) -> dict[str, Any]:
     values = dict(_flat({**asdict(config.resolved()), "batch": asdict(options)}))
     kept = {key: value for key, value in values.items() if key not in _WITHOUT_EFFECT}
     files = {
-        f"{key} (sha256)": " ".join(map(sha256_of, _files(Path(value))))
+        f"{key} (sha256)": " ".join(sha256_of(each) for each in parts_of(Path(value)))
         for key, value in kept.items()
         if isinstance(value, str) and value and Path(value).is_file()
     }
     return {"version": __version__, **kept, **files}
-
-
-def _files(path: Path) -> list[Path]:
-    """A file and, of OpenVINO's .xml, the weights beside it."""
-    weights = path.with_suffix(".bin")
-    return [path, weights] if path.suffix.lower() == ".xml" and weights.is_file() else [path]
 
 
 def fingerprint(settings: Mapping[str, Any]) -> str:

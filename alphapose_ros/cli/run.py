@@ -135,9 +135,9 @@ def _loop(
         start = time.perf_counter()
         result = pipeline(frame)
         seconds = time.perf_counter() - start
-        with signals_wait():  # a frame is in all outputs and counted, or in none and not
+        with signals_wait():  # a frame is counted and in all outputs, or not and in none
+            statistics.add(result, seconds)  # before: some of a full disk's outputs have it
             go_on = write(frame, result)
-            statistics.add(result, seconds)
         if not go_on or number == args.max_frames:
             break
 

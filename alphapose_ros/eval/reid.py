@@ -207,7 +207,7 @@ def movement_report(
 
 @torch.inference_mode()
 def embed_both(network: nn.Module, batches: Iterable[Tensor]) -> dict[bool, FloatArray]:
-    """Unit embeddings of packed crops with (True) and without (False) attention, one pass.
+    """Unit embeddings of packed crops with (True) and without (False) attention.
 
     A network that takes RGB in 0..255 and knows of no pose has its attention at the input, see
     :func:`~alphapose_ros.reid.masking.masked`. One batch at least, if only an empty one.

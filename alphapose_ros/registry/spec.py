@@ -51,7 +51,7 @@ class ModelSpec:
         untaught: joints that training never supervised; their score is always 0.
         decode: how a pose network's output becomes joints: sikr, heatmap, combined, simcc, rtmo;
             of an ONNX detector: its ``detector.format``.
-        distance_scale: of a re-identification network, see ``reid.distance_scale``.
+        distance_scale: of a re-identification network, see ``reid.distance_scale``; 0 for 1.
         detector_name: value of ``detector.name`` that reads it; empty for other tasks.
         licence: of the file, with the notices of what it grew from.
         non_commercial: its licence forbids commercial use.
@@ -80,7 +80,7 @@ class ModelSpec:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     untaught: tuple[str, ...] = ()
     decode: str = ""
-    distance_scale: float = 1.0
+    distance_scale: float = 0.0
     detector_name: str = ""
     non_commercial: bool = False
     origin: str = ""

@@ -20,10 +20,10 @@ from alphapose_ros.registry.store import resolve
 from alphapose_ros.reid.config import ReidConfig
 from alphapose_ros.reid.embedder import Embedder, Guide, ReidNetwork
 from alphapose_ros.reid.masking import masked, masked_and_packed
-from alphapose_ros.reid.open_model_zoo import SUFFIX, OpenModelZooReid
+from alphapose_ros.reid.open_model_zoo import OpenModelZooReid
 from alphapose_ros.runtime.config import RuntimeOptions
 from alphapose_ros.runtime.factory import accelerate, choose_runtime
-from alphapose_ros.weights import load_tensors
+from alphapose_ros.weights import OPENVINO, load_tensors
 
 REID_NAMES = GraphNames(
     ("crops",), ("embeddings",), {name: {0: "N"} for name in ("crops", "embeddings")}
@@ -104,7 +104,7 @@ def load_reid(
         WeightsError: missing, damaged, or of no network that is known here.
         MissingDependencyError: it needs a package that is not installed.
     """
-    if path.suffix.lower() == SUFFIX:
+    if path.suffix.lower() == OPENVINO:
         found = OpenModelZooReid(path, threads)
         return found.eval(), found.input_hw, found.dim
     state = without_prefix(load_tensors(path))
@@ -119,5 +119,5 @@ def load_reid(
         raise WeightsError(f"{path}: {error}") from error
     raise WeightsError(
         f"{path}: expected weights of this project's ReidNet, of OSNet or of OSNet-AIN, or an "
-        f"{SUFFIX} of Open Model Zoo's"
+        f"{OPENVINO} of Open Model Zoo's"
     )

@@ -11,8 +11,7 @@ from torch.nn import functional
 from alphapose_ros.base.errors import WeightsError
 from alphapose_ros.runtime.config import RuntimeOptions
 from alphapose_ros.runtime.openvino_model import OpenVinoModel
-
-SUFFIX = ".xml"
+from alphapose_ros.weights import parts_of
 
 
 class OpenModelZooReid(nn.Module):
@@ -32,7 +31,7 @@ class OpenModelZooReid(nn.Module):
 
     def __init__(self, path: Path, threads: int = 0) -> None:
         super().__init__()
-        for part in (path, path.with_suffix(".bin")):
+        for part in parts_of(path):
             if not part.is_file():
                 raise WeightsError(f"{part}: there is no such file; an .xml and a .bin are one")
         self._model = OpenVinoModel(path, RuntimeOptions(threads=threads), any_batch=True)

@@ -32,9 +32,8 @@ from alphapose_ros.models.reid import ReidNet
 from alphapose_ros.registry.store import resolve
 from alphapose_ros.reid.factory import load_reid
 from alphapose_ros.reid.masking import masked
-from alphapose_ros.reid.open_model_zoo import SUFFIX
 from alphapose_ros.reid.render import GuidanceRenderer, with_others
-from alphapose_ros.weights import sha256_of
+from alphapose_ros.weights import parts_of, sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +82,7 @@ def load_teacher(weights: str, *, masks: bool = False) -> Teacher:
     network, input_hw, _ = load_reid(path)
     if isinstance(network, ReidNet):
         raise WeightsError(f"{path}: expected a teacher that sees pixels alone, got a ReidNet")
-    parts = [path, path.with_suffix(".bin")] if path.suffix.lower() == SUFFIX else [path]
-    return Teacher(network, input_hw, " ".join(map(sha256_of, parts)), masks)
+    return Teacher(network, input_hw, " ".join(map(sha256_of, parts_of(path))), masks)
 
 
 def taught(
