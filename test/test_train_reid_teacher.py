@@ -20,6 +20,8 @@ from alphapose_ros.data.coco import read_image
 from alphapose_ros.data.reid_sets import Sighting, Sightings, sightings
 from alphapose_ros.models.osnet import WIDTHS, OSNet
 from alphapose_ros.models.reid import ReidNet
+from alphapose_ros.reid.config import ReidConfig
+from alphapose_ros.reid.embedder import Embedder, ReidNetwork
 from alphapose_ros.train.reid_losses import teaching
 from alphapose_ros.train.reid_teacher import Teacher, load_teacher, projected, taught
 from alphapose_ros.weights import save_tensors
@@ -58,7 +60,8 @@ class Counting(Teacher):
 @pytest.fixture
 def teacher(monkeypatch: pytest.MonkeyPatch) -> Counting:
     monkeypatch.setattr(Counting, "calls", 0)
-    return Counting(torch.nn.Identity(), (64, 32), "one")
+    network = ReidNetwork(lambda crops: (crops,), (64, 32), 3, None)
+    return Counting(Embedder(network, ReidConfig()), "one")
 
 
 def ask(teacher: Teacher, sets: list[Sightings], kept: Path, **changes: int) -> list[np.ndarray]:
@@ -150,8 +153,8 @@ def test_osnet_teaches_and_a_reid_net_does_not(tmp_path: Path) -> None:
     weights = tmp_path / "osnet.safetensors"
     save_tensors(OSNet(WIDTHS["0_25"]).state_dict(), weights)
     teacher = load_teacher(str(weights))
-    answer = teacher([crop_of(np.full((*teacher.input_hw, 3), 90, np.uint8))], HALPE26)
-    assert (teacher.input_hw, answer.shape) == ((256, 128), (1, 512))
+    answer = teacher([crop_of(np.full((256, 128, 3), 90, np.uint8))], HALPE26)
+    assert (teacher.embedder.network.input_hw, answer.shape) == ((256, 128), (1, 512))
     assert np.linalg.norm(answer) == pytest.approx(1, abs=1e-5)
     save_tensors(ReidNet(width=16, dim=8).state_dict(), tmp_path / "reid.safetensors")
     with pytest.raises(WeightsError, match="sees pixels alone"):
@@ -173,8 +176,8 @@ def test_a_teacher_that_masks_sees_the_person_alone(
     assert before[0] > 5 * before[2]  # blue is its first number, as BGR goes in
     assert after[0] < 2 * after[2]
     kept = tmp_path / "teacher.npz"
-    ask(teacher, [people(tmp_path)], kept)
-    ask(replace(teacher, masks=True), [people(tmp_path)], kept)
+    for each in (open_eyes, masking):
+        ask(replace(teacher, digest=each.digest), [people(tmp_path)], kept)
     assert teacher.calls == 12  # what it said with open eyes is no answer here
 
 

@@ -113,9 +113,8 @@ def run_fetch(args: argparse.Namespace) -> int:
     for spec in specs:
         if spec.non_commercial:
             warn(f"{spec.name}: {spec.licence}")
-        for part in spec.files:
-            with _byte_bar(part.file, quiet=args.quiet) as on_progress:
-                path = fetch(part, FetchOptions(mirror=args.mirror), on_progress)
+        with _byte_bar(spec.name, quiet=args.quiet) as on_progress:
+            path = fetch(spec, FetchOptions(mirror=args.mirror), on_progress)
         say(f"{spec.name}: {path}{_trust(spec)}")
     return 0
 
@@ -256,13 +255,14 @@ def _byte_bar(name: str, *, quiet: bool) -> Iterator[Callable[[int, int], object
     from tqdm import tqdm
 
     form = {"unit": "B", "unit_scale": True, "unit_divisor": 1024, "dynamic_ncols": True}
-    bars: list[tqdm] = []  # none for a file that is here
+    bars: list[tqdm] = []  # none for files that are here
 
     def show(done: int, total: int) -> None:
-        if not bars:  # what an earlier attempt brought has no part in the rate
+        if not bars or done < bars[-1].n:  # a model may have another file, with a bar of its own
+            # What an earlier attempt brought has no part in the rate.
             bars.append(tqdm(desc=name, initial=done, **form))
-        bars[0].total = total or None
-        bars[0].update(done - bars[0].n)
+        bars[-1].total = total or None
+        bars[-1].update(done - bars[-1].n)
 
     try:
         yield show

@@ -64,10 +64,7 @@ def fetch(
     """
     if spec.bundled:
         return bundled_path(spec.name, {spec.name: spec})
-    *others, last = spec.files
-    for part in others:
-        _fetch_file(part, options, on_progress)
-    return _fetch_file(last, options, on_progress)
+    return [_fetch_file(part, options, on_progress) for part in spec.files][-1]
 
 
 def _fetch_file(

@@ -75,8 +75,7 @@ class Learner(nn.Module):
         if isinstance(self.network, OSNet):
             raw = self.network.raw(self._input(pixels_of(batch, device)))
             return {"": Learned(raw, raw, self.toward_teacher(raw), self.classifier, 1.0)}
-        crops = crops_of(batch, renderer, device)
-        out = self.network.both(masked_again(crops) if self.network.masks else crops)
+        out = self.network.both(_seen(self.network, crops_of(batch, renderer, device)))
         attended = out.attended, out.attended_neck, out.attended_neck
         plain = out.plain, out.plain_neck, out.plain_neck
         return {
@@ -136,13 +135,17 @@ def settle_necks(network: ReidNet, batches: Iterable[Tensor]) -> None:
     left of it in every embedding makes people look alike.
     """
     network.eval()
-    seen = (masked_again(crops) if network.masks else crops for crops in batches)
-    outputs = [network.both(crops) for crops in seen]
+    outputs = [network.both(_seen(network, crops)) for crops in batches]
     for neck, name in ((network.neck, "attended"), (network.plain_neck, "plain")):
         raw = torch.cat([getattr(each, name) for each in outputs])
         if len(raw) > 1:
             cast(Tensor, neck.running_mean).copy_(raw.mean(0))
             cast(Tensor, neck.running_var).copy_(raw.var(0))
+
+
+def _seen(network: ReidNet, crops: Tensor) -> Tensor:
+    """Packed crops as the network wants them."""
+    return masked_again(crops) if network.masks else crops
 
 
 def _network(config: ReidTrainConfig) -> ReidNet | OSNet:

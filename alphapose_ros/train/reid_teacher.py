@@ -17,9 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 from tqdm import tqdm
 
 from alphapose_ros.base.errors import WeightsError
@@ -30,9 +28,10 @@ from alphapose_ros.data.reid_augment import still_crop
 from alphapose_ros.data.reid_sets import Sightings
 from alphapose_ros.models.reid import ReidNet
 from alphapose_ros.registry.store import resolve
+from alphapose_ros.reid.config import ReidConfig
+from alphapose_ros.reid.embedder import Embedder, ReidNetwork
 from alphapose_ros.reid.factory import load_reid
 from alphapose_ros.reid.masking import masked
-from alphapose_ros.reid.render import GuidanceRenderer, with_others
 from alphapose_ros.weights import parts_of, sha256_of
 
 log = logging.getLogger(__name__)
@@ -42,29 +41,17 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Teacher:
-    """``network`` takes RGB crops (N, 3, h, w) in 0..255 of ``input_hw``, gives unit (N, D).
+    """Who answers; ``digest`` stands for all that the answers depend on."""
 
-    ``masks``: it sees the person alone, all else fades by the joints.
-    """
-
-    network: nn.Module
-    input_hw: tuple[int, int]
+    embedder: Embedder
     digest: str
-    masks: bool = False
 
-    @torch.inference_mode()
     def __call__(self, crops: Sequence[Crop], skeleton: Skeleton) -> FloatArray:
         """Unit embeddings (N, D)."""
-        pixels = torch.from_numpy(np.stack([each.image for each in crops]))
-        pixels = pixels.permute(0, 3, 1, 2).float()
-        if self.masks:
-            points = np.stack([each.points for each in crops]).astype(np.float32)
-            scores = np.stack([each.labels for each in crops]).astype(np.float32) / 255
-            own = GuidanceRenderer(skeleton, self.input_hw)(
-                torch.from_numpy(points), torch.from_numpy(scores)
-            )
-            pixels = masked(pixels, with_others(own, torch.zeros_like(own[:, 0])))
-        return np.asarray(self.network(pixels).numpy(), np.float32)
+        pixels = np.stack([each.image for each in crops]).transpose(0, 3, 1, 2)
+        points = np.stack([each.points for each in crops]).astype(np.float32)
+        scores = np.stack([each.labels for each in crops]).astype(np.float32) / np.float32(255)
+        return self.embedder.embed_crops(pixels, points, scores, skeleton)
 
 
 def load_teacher(weights: str, *, masks: bool = False) -> Teacher:
@@ -72,17 +59,19 @@ def load_teacher(weights: str, *, masks: bool = False) -> Teacher:
 
     Args:
         weights: the file, or the name of a known model.
-        masks: see :class:`Teacher`.
+        masks: it sees the person alone, all else fades by the joints.
 
     Raises:
         WeightsError: no such file, or a network that wants poses.
         MissingDependencyError: openvino is not installed.
     """
     path = resolve(weights)
-    network, input_hw, _ = load_reid(path)
+    network, input_hw, dim = load_reid(path)
     if isinstance(network, ReidNet):
         raise WeightsError(f"{path}: expected a teacher that sees pixels alone, got a ReidNet")
-    return Teacher(network, input_hw, " ".join(map(sha256_of, parts_of(path))), masks)
+    alone = ReidNetwork(lambda crops: (network(crops),), input_hw, dim, masked if masks else None)
+    digest = [*map(sha256_of, parts_of(path)), *(["masked"] if masks else [])]
+    return Teacher(Embedder(alone, ReidConfig()), " ".join(digest))
 
 
 def taught(
@@ -160,7 +149,7 @@ def _answers(
     rows: list[FloatArray] = []
     for row in tqdm(range(len(people)), desc="teacher", unit="person"):
         pixels = read(people.images[int(people.image_rows[row])])
-        crop = still_crop(pixels, people, row, teacher.input_hw)
+        crop = still_crop(pixels, people, row, teacher.embedder.network.input_hw)
         chosen = (person_colours(people, row, k, seed) for k in range(number))
         shown = [replace(crop, image=recoloured(crop, people.skeleton, each)) for each in chosen]
         rows.append(teacher(shown, people.skeleton))
@@ -183,8 +172,7 @@ def _stored(kept: Path, asked: str, sets: int) -> list[FloatArray] | None:
 
 def _question(teacher: Teacher, sets: Sequence[Sightings], number: int, seed: int) -> str:
     """What the answers depend on, as one digest."""
-    masks = " masked" if teacher.masks else ""
-    digest = hashlib.sha256(f"{teacher.digest} {number} {seed}{masks}".encode())
+    digest = hashlib.sha256(f"{teacher.digest} {number} {seed}".encode())
     for people in sets:
         for path in people.images:
             digest.update(os.fsencode(path))
