@@ -59,7 +59,7 @@ def test_runtimes_find_the_same_person(name: str, photograph: np.ndarray, expect
 
 
 def test_exported_and_quantised_files_are_models_of_their_own(
-    photograph: np.ndarray, expected: Poses, tmp_path: Path
+    photograph: np.ndarray, expected: Poses, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("onnxruntime", reason="EXPORT NOT CHECKED: no onnxruntime")
     pytest.importorskip("onnx", reason="EXPORT NOT CHECKED: no onnx")
@@ -70,8 +70,12 @@ def test_exported_and_quantised_files_are_models_of_their_own(
     files = {name: str(tmp_path / f"{name}.onnx") for name in ("pose", "detector", "int8")}
     for what in ("pose", "detector"):
         assert main(["models", "export", what, files[what], "--device", "cpu"]) == 0
+    capsys.readouterr()
     quantise = ["models", "quantise", "pose", files["int8"], "--images", str(images), "--quiet"]
     assert main(quantise) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 2  # what it does and what it wrote; none of the library's lines
+    assert said[0].endswith(": 1")
     exported = poses(
         photograph,
         pose={"weights": files["pose"]},

@@ -16,6 +16,7 @@ from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.pipeline import PosePipeline
 from alphapose_ros.runtime import threads
 from alphapose_ros.runtime.config import RuntimeOptions
+from alphapose_ros.runtime.onnx_model import _waiting
 
 
 @pytest.fixture(autouse=True)
@@ -70,3 +71,16 @@ def test_pytorch_keeps_one_thread_where_another_runtime_runs_the_networks(
         PosePipeline(config)
     assert given == [3]
     assert (torch.get_num_threads(), cv2.getNumThreads()) == (shared, shared)
+
+
+@pytest.mark.parametrize("version", ["1.26.0", "1.32.1", "1.27.0.dev20261101", "2.0.0"])
+def test_threads_without_work_wait_awake_for_a_moment_and_never_beyond_a_run(version: str) -> None:
+    waiting = _waiting(version)
+    assert waiting["session.intra_op.allow_spinning"] == "1"
+    assert 0 < int(waiting["session.intra_op.spin_duration_us"]) < 1000
+    assert waiting["session.force_spinning_stop"] == "1"
+
+
+@pytest.mark.parametrize("version", ["1.15.1", "1.25.1", "1.9.0", "0.9"])
+def test_where_the_moment_cannot_be_bounded_threads_sleep(version: str) -> None:
+    assert _waiting(version) == {"session.intra_op.allow_spinning": "0"}

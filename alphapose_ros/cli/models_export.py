@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,7 +92,10 @@ def run_quantise(args: argparse.Namespace) -> int:
     inputs = list(_inputs(args, config))
     if not inputs:
         raise InputError(f"{args.images}: expected people to calibrate with, found none")
-    _write(target, quantise(graph, inputs), {**about, "precision": "int8"})
+    say(f"inputs that the layers' ranges are measured on: {len(inputs)}")
+    with contextlib.redirect_stdout(io.StringIO()):  # the library's lines, some for every input
+        quantised = quantise(graph, inputs)
+    _write(target, quantised, {**about, "precision": "int8"})
     return 0
 
 

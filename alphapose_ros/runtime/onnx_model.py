@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,10 @@ from alphapose_ros.registry.store import cache_dir
 from alphapose_ros.runtime.config import RuntimeOptions
 
 _INSTALL = "pip install onnxruntime onnx (NVIDIA GPU: onnxruntime-gpu onnx)"
+# A thread that has no work waits awake for so long, then asleep: a layer of a small network takes
+# no longer than it takes to wake a thread, but a core that somebody else needs is not held.
+_AWAKE_US = 20
+_BOUNDED_SPINNING = (1, 26)  # the first version that keeps to that time
 _TYPES = {
     "tensor(float)": torch.float32,
     "tensor(float16)": torch.float16,
@@ -86,7 +91,8 @@ class OnnxModel:
             raise WeightsError(f"{model}: expected an ONNX file, there is none")
         session_options = runtime.SessionOptions()
         session_options.intra_op_num_threads = options.threads or torch.get_num_threads()
-        session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        for key, value in _waiting(runtime.__version__).items():
+            session_options.add_session_config_entry(key, value)
         session_options.log_severity_level = 3  # errors alone: they are raised as well
         self._errors = _errors_of(runtime)
         source = model if isinstance(model, bytes) else str(model)
@@ -148,6 +154,18 @@ class OnnxModel:
             torch.cuda.current_stream(self.device).synchronize()  # the graph has its own stream
         self._session.run_with_iobinding(binding)
         return list(binding.copy_outputs_to_cpu())
+
+
+def _waiting(version: str) -> dict[str, str]:
+    """How the session's threads wait for work; never beyond the end of a run."""
+    numbers = re.findall(r"\d+", version)
+    if tuple(int(each) for each in numbers[:2]) < _BOUNDED_SPINNING:
+        return {"session.intra_op.allow_spinning": "0"}
+    return {
+        "session.intra_op.allow_spinning": "1",
+        "session.intra_op.spin_duration_us": str(_AWAKE_US),
+        "session.force_spinning_stop": "1",
+    }
 
 
 def _errors_of(runtime: Any) -> tuple[type[Exception], ...]:
