@@ -42,9 +42,11 @@ def normalise(
         ConfigError: another ``kind``.
     """
     if kind == "sigmoid":
-        confidence, score = _confidence(logits, tail_cut)
+        whole = logits.sigmoid()
+        score = _peak(whole)
+        confidence = _without_tails(whole, score, tail_cut)
         if window > 0:
-            across, down = _around_peak(confidence, window)
+            across, down = _around_peak(whole, window)
             confidence = confidence * down[..., :, None] * across[..., None, :]
         total = confidence.sum((-2, -1), keepdim=True)
         return confidence / total.clamp(min=torch.finfo(confidence.dtype).tiny), score
@@ -57,15 +59,18 @@ def normalise(
     return probability, torch.ones_like(logits[..., 0, 0])
 
 
-def _confidence(logits: Tensor, tail_cut: float) -> tuple[Tensor, Tensor]:
-    """First step: confidences (..., H, W), their tails cut, and each map's peak (...)."""
-    confidence = logits.sigmoid()
-    score = confidence.amax((-2, -1))
-    if tail_cut > 0:
-        floor = score[..., None, None] * tail_cut
-        # A product: ONNX Runtime takes eight times as long for a choice between map and zero.
-        confidence = confidence * (confidence >= floor).to(confidence.dtype)
-    return confidence, score
+def _peak(confidence: Tensor) -> Tensor:
+    """Each map's highest cell (...); by columns, which the window's graph has to find anyway."""
+    return confidence.amax(-2).amax(-1)
+
+
+def _without_tails(confidence: Tensor, peak: Tensor, tail_cut: float) -> Tensor:
+    """0 in place of what is below the share ``tail_cut`` of its map's peak."""
+    if tail_cut <= 0:
+        return confidence
+    floor = peak[..., None, None] * tail_cut
+    # A product: ONNX Runtime takes eight times as long for a choice between map and zero.
+    return confidence * (confidence >= floor).to(confidence.dtype)
 
 
 def _around_peak(confidence: Tensor, deviation: float) -> tuple[Tensor, Tensor]:
@@ -189,9 +194,11 @@ class SikrDecoder(nn.Module):
 
         The window is separable, and only the marginals are divided by the sum.
         """
-        confidence, score = _confidence(logits, self.tail_cut)
+        whole = logits.sigmoid()
+        score = _peak(whole)
+        confidence = _without_tails(whole, score, self.tail_cut)
         if self.window > 0:
-            across, down = _around_peak(confidence, self.window)
+            across, down = _around_peak(whole, self.window)
             columns = torch.matmul(down[..., None, :], confidence)[..., 0, :] * across
             rows = torch.matmul(confidence, across[..., :, None])[..., 0] * down
         else:
