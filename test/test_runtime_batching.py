@@ -49,7 +49,7 @@ def test_where_there_is_room_the_parts_are_as_large_as_allowed() -> None:
     device = Device(room=100, most=4)
     assert device.run(0) == []
     assert device.run(3) == [3]
-    assert device.run(9) == [4, 4, 1]
+    assert device.run(9) == [3, 3, 3]
 
 
 def test_out_of_memory_halves_and_what_held_is_remembered() -> None:
@@ -68,7 +68,7 @@ def test_once_there_is_room_again_the_parts_grow_back() -> None:
     device.now_s += FIRST_WAIT_S
     assert device.run(2) == [2]  # nothing to gain by a larger part
     assert device.run(16) == [4, 8, 4]
-    assert device.run(40) == [16, 16, 8]
+    assert device.run(40) == [16, 12, 12]
     assert device.limit.at_once == device.limit.most == 16
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from math import ceil
 from typing import TypeVar
 
 import torch
@@ -83,10 +84,10 @@ class BatchLimit:
         return done
 
     def _size(self, waiting: int) -> int:
-        """The next part's."""
+        """The next part's: of parts alike, as the last one of a few rows would gain little."""
         if self._at_once < min(waiting, self.most) and self._clock() >= self._again:
             return min(2 * self._at_once, self.most)
-        return self._at_once
+        return ceil(waiting / ceil(waiting / self._at_once))
 
     def _held(self, size: int) -> None:
         if size <= self._at_once:
