@@ -123,6 +123,11 @@ def _from_int8(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     for name, values in tensors.items():
         if values.dtype == torch.int8 and name + _SCALE in tensors:
             scale = out.pop(name + _SCALE).float()
+            if scale.ndim != 2 or len(scale) != len(values):  # one row would be taken for all
+                raise ValueError(
+                    f"{name}{_SCALE}: expected a row for each of {len(values)} output channels, "
+                    f"got {tuple(scale.shape)}"
+                )
             grouped = values.float().flatten(1).unflatten(1, (scale.shape[1], -1))
             out[name] = (grouped * scale[..., None]).view(values.shape)
     return out

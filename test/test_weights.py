@@ -82,7 +82,7 @@ def test_int8_is_off_by_half_a_step_of_its_group(tmp_path: Path) -> None:
     assert stored["conv"].flatten(1).abs().amax(1).tolist() == [127] * 5
 
 
-@pytest.mark.parametrize("shape", [(4,), (4, 3), (3, 1), (4, 0), ()], ids=str)
+@pytest.mark.parametrize("shape", [(4,), (4, 3), (3, 1), (4, 0), (1, 1), (1, 2), ()], ids=str)
 def test_int8_whose_scales_do_not_fit_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
     values = torch.ones(4, 8, dtype=torch.int8) if shape else torch.tensor(1, dtype=torch.int8)
     save_tensors({"a": values, "a.scale": torch.ones(shape or (1, 1))}, tmp_path / "a.safetensors")
