@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import pytest
@@ -33,6 +34,55 @@ def test_a_core_is_left_free(cores: int, taken: int, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
     assert threads.threads_for(0) == taken
     assert threads.threads_for(5) == 5
+
+
+@pytest.fixture
+def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Eight cores, and the system's files in a folder."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.setattr(threads, "_GROUPS", tmp_path)
+    monkeypatch.setattr(threads, "_OWN_GROUPS", tmp_path / "own")
+    return tmp_path
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n")
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "taken"),
+    [
+        ("0::/", {"cpu.max": "300000 100000"}, 2),  # docker run --cpus 3
+        ("0::/", {"cpu.max": "50000 100000"}, 1),
+        ("0::/", {"cpu.max": "max 100000"}, 4),
+        ("0::/", {}, 4),
+        ("0::/a/b", {"cpu.max": "max 100000", "a/cpu.max": "200000 100000",
+                     "a/b/cpu.max": "400000 100000"}, 1),  # the narrowest around counts
+        ("0::/a/b", {"a/b/cpu.max": "390000 130000"}, 2),
+        ("0::/a", {"c/cpu.max": "100000 100000"}, 4),  # another's
+        ("4:cpu,cpuacct:/x", {"cpu/cpu.cfs_quota_us": "200000",
+                              "cpu/cpu.cfs_period_us": "100000"}, 1),  # version 1, in a container
+        ("4:cpu,cpuacct:/x", {"cpu/x/cpu.cfs_quota_us": "-1",
+                              "cpu/x/cpu.cfs_period_us": "100000"}, 4),
+        ("4:cpuset:/x", {"cpu/x/cpu.cfs_quota_us": "100000",
+                         "cpu/x/cpu.cfs_period_us": "100000"}, 4),
+        ("0::/", {"cpu.max": "100000 0"}, 4),
+        ("0::/", {"cpu.max": "nonsense"}, 4),
+        ("nonsense", {"cpu.max": "100000 100000"}, 4),
+    ],
+)  # fmt: skip
+def test_a_containers_share_of_time_counts_as_cores(
+    groups: Path, own: str, files: dict[str, str], taken: int
+) -> None:
+    write(groups / "own", own)
+    for name, text in files.items():
+        write(groups / name, text)
+    assert threads.threads_for(0) == taken
+
+
+def test_a_system_without_control_groups_has_all_its_cores(groups: Path) -> None:
+    assert threads.threads_for(0) == threads.MOST
 
 
 def test_the_variable_counts(monkeypatch: pytest.MonkeyPatch) -> None:
