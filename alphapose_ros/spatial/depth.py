@@ -128,6 +128,5 @@ def known_median(values: FloatArray) -> FloatArray:
     ordered = np.sort(values, -1)
     count = np.isfinite(ordered).sum(-1)[..., None]
     middle = np.concatenate([np.maximum(count - 1, 0) // 2, count // 2], -1)
-    middle = np.minimum(middle, values.shape[-1] - 1)
     found: FloatArray = np.take_along_axis(ordered, middle, -1).mean(-1)
     return found
