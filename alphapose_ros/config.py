@@ -58,8 +58,9 @@ class PipelineConfig:
             where they and the package onnx are installed; torch otherwise.
         precision: of the networks: float32, float16 or bfloat16; decoding is float32 always.
         threads: CPU threads of the networks; 0: one less than there are cores, or than a
-            container's share of them, four at most, or what the variable OMP_NUM_THREADS says. PyTorch gets one in the whole process where
-            another runtime runs the networks: its idle threads would spin on their cores.
+            container's share of them, four at most, or what the variable OMP_NUM_THREADS says.
+            PyTorch gets one in the whole process where another runtime runs the networks: its
+            idle threads would spin on their cores.
         detector: see :class:`DetectorConfig`.
         pose: see :class:`PoseConfig`.
         nms: see :class:`PoseNmsConfig`.

@@ -42,6 +42,7 @@ from alphapose_ros.train.reid_learner import (
     Learner,
     crop_hw,
     frozen_blocks,
+    narrowed,
     parameter_groups,
     settle_necks,
     started,
@@ -254,9 +255,12 @@ def _write(
         network.cpu()
         renderer = GuidanceRenderer(SKELETON, crop_hw(config))
         still = samples.still(_SETTLING)
-        parts = (
-            still[at : at + config.batch_size] for at in range(0, len(still), config.batch_size)
-        )
-        settle_necks(network, (crops_of(default_collate(part), renderer, "cpu") for part in parts))
+        parts = [
+            crops_of(default_collate(still[at : at + config.batch_size]), renderer, "cpu")
+            for at in range(0, len(still), config.batch_size)
+        ]
+        settle_necks(network, parts)
+        if config.kept_dim:
+            network = narrowed(network, parts, config.kept_dim)
         state = network.state_dict()
     save_tensors(state, path)

@@ -34,6 +34,8 @@ class ReidTrainConfig(RunConfig):
         init: weights to start from: a pose network's trunk (a light network's file or name) or a
             file of ``train reid``; for OSNet a published checkpoint; empty: random ones.
         dim: numbers of an embedding; 0: as ``init`` has them, else 128. OSNet has 512.
+        kept_dim: numbers of the finished file's embeddings, where it shall have fewer than were
+            trained: the directions that say most of people; 0: all.
         input_hw: height and width of the crops, multiples of 16; empty: 128 64, for OSNet
             256 128. Whoever runs the file sets ``reid.input_height`` and ``input_width`` to them.
         freeze: number of trunk blocks, from the input, that keep their weights; OSNet has 5.
@@ -65,6 +67,7 @@ class ReidTrainConfig(RunConfig):
     layout: str = setting(REID_NET, choices=LAYOUTS)
     init: str = ""
     dim: int = setting(0, low=0)
+    kept_dim: int = setting(0, low=0)
     input_hw: list[int] = field(default_factory=list)
     steps: int = setting(5000, low=1)
     masks: bool = False
@@ -105,8 +108,8 @@ class ReidTrainConfig(RunConfig):
                 "colourings, teacher_answers: expected a teacher with them, got none"
             )
         if self.layout != REID_NET:
-            own = ("dim", 0), ("attended_weight", 1.0), ("plain_weight", 0.5), ("masks", False)
-            for name, default in own:
+            own = {"dim": 0, "kept_dim": 0, "attended_weight": 1.0, "plain_weight": 0.5}
+            for name, default in {**own, "masks": False}.items():
                 if getattr(self, name) != default:
                     raise ConfigError(
                         f"{name}: expected {default} for {self.layout}, which has one embedding "

@@ -143,6 +143,38 @@ def settle_necks(network: ReidNet, batches: Iterable[Tensor]) -> None:
             cast(Tensor, neck.running_var).copy_(raw.var(0))
 
 
+@torch.no_grad()
+def narrowed(network: ReidNet, batches: Iterable[Tensor], dim: int) -> ReidNet:
+    """The network with embeddings of ``dim`` numbers, those that say most of ``batches``.
+
+    They are the coordinates along the directions in which unit embeddings of unspoilt crops,
+    packed (N, 4, H, W), are longest together: what two embeddings have in common changes least.
+    The rotation and the necks' factors go into the last layers.
+
+    Raises:
+        ConfigError: more numbers than there are.
+    """
+    if dim > network.dim:
+        raise ConfigError(f"kept_dim: expected at most {network.dim}, got {dim}")
+    network.eval()
+    outputs = [network.both(_seen(network, crops)) for crops in batches]
+    width, maps = network.plain.in_features, len(network.gain)
+    state = network.state_dict()
+    for last, neck, name in (("embed", "neck", "attended"), ("plain", "plain_neck", "plain")):
+        units = torch.cat([getattr(each, f"{name}_neck") for each in outputs])
+        units = nn.functional.normalize(units, dim=1).double()
+        basis = torch.linalg.eigh(units.T @ units)[1].flip(1)[:, :dim].T.float()
+        norm = getattr(network, neck)
+        factor = norm.weight / (norm.running_var + norm.eps).sqrt()
+        state[f"{last}.weight"] = basis @ (factor[:, None] * state[f"{last}.weight"])
+        state[f"{neck}.running_mean"] = basis @ (factor * norm.running_mean)
+        state[f"{neck}.running_var"] = torch.full((dim,), 1 - norm.eps)
+        state[f"{neck}.weight"], state[f"{neck}.bias"] = torch.ones(dim), torch.zeros(dim)
+    fewer = ReidNet(width=width, maps=maps, dim=dim, masks=network.masks)
+    fewer.load_state_dict(state)
+    return fewer.eval()
+
+
 def _seen(network: ReidNet, crops: Tensor) -> Tensor:
     """Packed crops as the network wants them."""
     return masked_again(crops) if network.masks else crops
