@@ -25,7 +25,7 @@ from alphapose_ros.base.settings import check_settings, setting, setting_of, unq
 from alphapose_ros.detection.config import DetectorConfig
 from alphapose_ros.pose.config import PoseConfig
 from alphapose_ros.pose.nms_config import PoseNmsConfig
-from alphapose_ros.registry.bundled import POSE_NANO
+from alphapose_ros.registry.bundled import POSE_NANO, REID_NANO
 from alphapose_ros.registry.catalogue import MODELS, PRESET_DETECTOR_HW
 from alphapose_ros.registry.catalogue import PRESETS as PRESET_MODELS
 from alphapose_ros.registry.spec import ModelSpec
@@ -139,7 +139,7 @@ class PipelineConfig:
     @property
     def distance_scale(self) -> float:
         """``reid.distance_scale``, or the known network's where that is 0."""
-        known = spec_of(self.reid.weights)
+        known = spec_of(self.reid.weights or REID_NANO)
         return self.reid.distance_scale or (known.distance_scale if known else 0.0) or 1.0
 
     def runtime_on(self, device: object) -> RuntimeOptions:

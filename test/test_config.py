@@ -59,7 +59,7 @@ def test_an_integer_is_taken_where_a_float_is_meant() -> None:
 @pytest.mark.parametrize(
     ("weights", "given", "scale"),
     [
-        ("", 0, 1),
+        ("", 0, 0.8),  # reid_nano
         ("person_reidentification_retail_0287", 0, 1.35),
         ("/somewhere/person-reidentification-retail-0287.xml", 0, 1.35),
         ("mine.safetensors", 0, 1),

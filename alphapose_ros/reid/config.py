@@ -24,8 +24,8 @@ class ReidConfig:
         input_height: rows of a crop in the network, px, a multiple of 16; 0: 128, for OSNet 256.
         input_width: columns of a crop in the network, px, a multiple of 16; 0: 64, for OSNet 128.
         distance_scale: how far apart people lie to the network (1 - cosine of embeddings), to
-            reid_nano, for which the tracker's thresholds of looks are meant; they are taken so
-            many times as far from 1. 0: the known network's own, 1 for a file that is not known.
+            what the tracker's thresholds of looks are meant for; they are taken so many times as
+            far from 1. 0: the known network's own (reid_nano .8), 1 for a file that is not known.
         padding: factor from the person's box, brought to the crop's aspect, to the crop.
         max_batch: crops per network call.
         joint_score: joints below it count as unseen in an embedding's quality.

@@ -15,7 +15,7 @@ class TrackerConfig:
     """How poses become people with identities.
 
     A person's size is the square root of the box area. Similarities lie in [0, 1]; cosines of
-    embeddings are meant as reid_nano's, see ``reid.distance_scale`` for other networks.
+    embeddings have a scale of their own, see ``reid.distance_scale``.
 
     Attributes:
         high_score: box score from which a detection counts in every stage.

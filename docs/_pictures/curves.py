@@ -18,7 +18,7 @@ PLOTS = {
         "pixels",
         {"first schedule": "face_nano", "second schedule": "face_nano_2"},
     ),
-    "reid_nano: contrast": ("contrast", {"with attention": "reid_nano"}),
+    "reid_nano: distance from its teacher": ("teacher", {"with attention": "reid_nano"}),
     "ablation: distance, cells of 4 px": (
         "pixels",
         {name: f"ablation_{name}" for name in ("symmetric", "plain", "heatmap")},
