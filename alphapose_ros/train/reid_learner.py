@@ -97,9 +97,12 @@ def started(config: ReidTrainConfig) -> ReidNet | OSNet:
 
     Raises:
         WeightsError: ``init`` is damaged, or of another network than ``layout``.
-        ConfigError: blocks of random weights were to stay as they are.
+        ConfigError: blocks of random weights were to stay as they are, or more numbers to be kept
+            than there are.
     """
     network = _network(config)
+    if config.kept_dim > network.dim:
+        raise ConfigError(f"kept_dim: expected at most {network.dim}, got {config.kept_dim}")
     if config.freeze and not config.init and isinstance(network, OSNet):
         raise ConfigError(
             f"freeze: expected 0 where {config.layout} starts from random weights, got "
@@ -149,13 +152,9 @@ def narrowed(network: ReidNet, batches: Iterable[Tensor], dim: int) -> ReidNet:
 
     They are the coordinates along the directions in which unit embeddings of unspoilt crops,
     packed (N, 4, H, W), are longest together: what two embeddings have in common changes least.
-    The rotation and the necks' factors go into the last layers.
-
-    Raises:
-        ConfigError: more numbers than there are.
+    The rotation and the necks' factors go into the last layers. ``dim`` is at most what the
+    network has.
     """
-    if dim > network.dim:
-        raise ConfigError(f"kept_dim: expected at most {network.dim}, got {dim}")
     network.eval()
     outputs = [network.both(_seen(network, crops)) for crops in batches]
     width, maps = network.plain.in_features, len(network.gain)
