@@ -42,9 +42,7 @@ def normalise(
         ConfigError: another ``kind``.
     """
     if kind == "sigmoid":
-        whole = logits.sigmoid()
-        score = _peak(whole)
-        confidence = _without_tails(whole, score, tail_cut)
+        whole, confidence, score = _confidence(logits, tail_cut)
         if window > 0:
             across, down = _around_peak(whole, window)
             confidence = confidence * down[..., :, None] * across[..., None, :]
@@ -59,18 +57,15 @@ def normalise(
     return probability, torch.ones_like(logits[..., 0, 0])
 
 
-def _peak(confidence: Tensor) -> Tensor:
-    """Each map's highest cell (...); by columns, which the window's graph has to find anyway."""
-    return confidence.amax(-2).amax(-1)
-
-
-def _without_tails(confidence: Tensor, peak: Tensor, tail_cut: float) -> Tensor:
-    """0 in place of what is below the share ``tail_cut`` of its map's peak."""
+def _confidence(logits: Tensor, tail_cut: float) -> tuple[Tensor, Tensor, Tensor]:
+    """First step: confidences (..., H, W), those without their tails, each map's peak (...)."""
+    whole = logits.sigmoid()
+    score = whole.amax(-2).amax(-1)  # by columns, which the window has to find anyway
     if tail_cut <= 0:
-        return confidence
-    floor = peak[..., None, None] * tail_cut
+        return whole, whole, score
+    floor = score[..., None, None] * tail_cut
     # A product: ONNX Runtime takes eight times as long for a choice between map and zero.
-    return confidence * (confidence >= floor).to(confidence.dtype)
+    return whole, whole * (whole >= floor).to(whole.dtype), score
 
 
 def _around_peak(confidence: Tensor, deviation: float) -> tuple[Tensor, Tensor]:
@@ -194,9 +189,7 @@ class SikrDecoder(nn.Module):
 
         The window is separable, and only the marginals are divided by the sum.
         """
-        whole = logits.sigmoid()
-        score = _peak(whole)
-        confidence = _without_tails(whole, score, self.tail_cut)
+        whole, confidence, score = _confidence(logits, self.tail_cut)
         if self.window > 0:
             across, down = _around_peak(whole, self.window)
             columns = torch.matmul(down[..., None, :], confidence)[..., 0, :] * across

@@ -108,8 +108,14 @@ class ReidTrainConfig(RunConfig):
                 "colourings, teacher_answers: expected a teacher with them, got none"
             )
         if self.layout != REID_NET:
-            own = {"dim": 0, "kept_dim": 0, "attended_weight": 1.0, "plain_weight": 0.5}
-            for name, default in {**own, "masks": False}.items():
+            own = {
+                "dim": 0,
+                "kept_dim": 0,
+                "attended_weight": 1.0,
+                "plain_weight": 0.5,
+                "masks": False,
+            }
+            for name, default in own.items():
                 if getattr(self, name) != default:
                     raise ConfigError(
                         f"{name}: expected {default} for {self.layout}, which has one embedding "
